@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use kennel::call::{Call, Request};
 use kennel::failure::FailureKind;
 use kennel::payload::Payload;
-use kennel::plan::{CallStep, Policy};
+use kennel::plan::CallStep;
 use kennel::registry::{Loader, Registry};
 use kennel::sandbox::compile::{CompileLimits, Compiler};
 use kennel::sandbox::prescan::ScanCaps;
@@ -100,13 +100,7 @@ async fn load(root: &Path, state: &Path) -> Registry {
 
 fn agent(registry: &Registry, name: &str) -> Arc<dyn Call> {
     let agent = name.parse().expect("a name");
-    registry
-        .stack(&CallStep {
-            agent,
-            skill: None,
-            policy: Policy::default(),
-        })
-        .expect("it is loaded")
+    registry.stack(&CallStep::of(agent)).expect("it is loaded")
 }
 
 fn task() -> Request {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AgentName, RunId, SkillName, StepPath};
 use crate::payload::Payload;
-use crate::slots::Slot;
+use crate::slots::{Priority, Slot};
 
 /// Something that handles tasks.
 pub trait Call: Send + Sync {
@@ -44,6 +44,10 @@ pub struct Request {
     pub lineage: Lineage,
     /// Who listens to progress and logs while the task runs.
     pub observer: Observer,
+    /// Who goes first when slots are short.
+    pub priority: Priority,
+    /// Set when the run's budget is used up and cheaper agents are to be asked.
+    pub degraded: bool,
     /// The execution slot that the attempt holds. Whoever waits for another task gives it back meanwhile, or one slot is a deadlock.
     pub slot: Slot,
 }
@@ -62,6 +66,8 @@ impl Request {
             bounds: Bounds::default(),
             lineage: Lineage::default(),
             observer: Observer::default(),
+            priority: Priority::default(),
+            degraded: false,
             slot: Slot::default(),
         }
     }

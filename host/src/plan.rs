@@ -3,14 +3,19 @@
 //! Every pattern is a constructor over these few step kinds. Nothing here does IO, waits, or knows about Wasm; expressions are
 //! compiled already ([`crate::expr`]).
 
+mod policy;
+
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::fmt;
 
 use serde_json::Value;
 
 use crate::expr::{Expr, Template};
-use crate::failure::FailureKind;
 use crate::id::{AgentName, Digest, SkillName, StepId};
+
+pub use self::policy::{
+    Batch, Budget, Cache, CircuitBreaker, Degrade, Fallback, OnExceeded, Policy, Retry,
+};
 
 /// What a flow says, checked.
 #[derive(Debug, Clone)]
@@ -31,6 +36,8 @@ pub struct Plan {
     pub root: StepRef,
     /// The run's output; the root's when absent.
     pub output: Option<Template>,
+    /// What a run may spend.
+    pub budget: Budget,
 }
 
 /// The place of a step in [`Plan::steps`].
@@ -84,75 +91,51 @@ pub enum Require {
 /// Whom to ask, and under which policies.
 #[derive(Debug, Clone)]
 pub struct CallStep {
-    /// The agent.
-    pub agent: AgentName,
-    /// The skill; `None` when the agent has only one.
+    /// Whom to ask.
+    pub callee: Callee,
+    /// The skill; `None` when the agent has only one, or when the request brings it.
     pub skill: Option<SkillName>,
     /// What holds around the call.
     pub policy: Policy,
 }
 
-/// The policies around a call, as data. [`crate::policy::stack`] knows their order.
-#[derive(Debug, Clone, Default)]
-pub struct Policy {
-    /// Bounds one attempt.
-    pub timeout: Option<Duration>,
-    /// Tries again.
-    pub retry: Option<Retry>,
-    /// Whom to ask when the agent has failed for good, in order.
-    pub fallback: Vec<Fallback>,
-    /// Answers from earlier answers.
-    pub cache: Option<Cache>,
-    /// Bounds below the agent's own.
-    pub bounds: crate::call::Bounds,
+/// Whom a call asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callee {
+    /// This agent.
+    Agent(AgentName),
+    /// Whichever healthy agent has the skill and the least to do.
+    Skilled,
 }
 
-/// When and how to try again.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Retry {
-    /// Tries in all, the first included.
-    pub attempts: u32,
-    /// The longest wait before the second try; each wait is drawn between nothing and its bound (full jitter).
-    pub backoff: Duration,
-    /// How much longer the bound of each further wait is.
-    pub factor: f64,
-    /// The bound never passes this.
-    pub max_backoff: Duration,
-    /// Whether waits are drawn at random below their bound; exact bounds otherwise.
-    pub jitter: bool,
-    /// The failure kinds to try again; [`FailureKind::retryable`] decides when absent.
-    pub on: Option<Vec<FailureKind>>,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            attempts: 3,
-            backoff: Duration::from_millis(100),
-            factor: 2.0,
-            max_backoff: Duration::from_secs(30),
-            jitter: true,
-            on: None,
+impl fmt::Display for CallStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.callee, &self.skill) {
+            (Callee::Agent(agent), None) => write!(f, "{agent}"),
+            (Callee::Agent(agent), Some(skill)) => write!(f, "{agent} · {skill}"),
+            (Callee::Skilled, Some(skill)) => write!(f, "· {skill}"),
+            (Callee::Skilled, None) => f.write_str("by skill"),
         }
     }
 }
 
-/// Another agent that may answer instead, with a whole policy stack of its own.
-#[derive(Debug, Clone)]
-pub struct Fallback {
-    /// Whom to ask, and under which policies.
-    pub call: Box<CallStep>,
-    /// What it gets instead of the step's own input.
-    pub with: Option<Template>,
-}
+impl CallStep {
+    /// A call of `agent` for its only skill, without any policy.
+    pub fn of(agent: AgentName) -> Self {
+        Self {
+            callee: Callee::Agent(agent),
+            skill: None,
+            policy: Policy::default(),
+        }
+    }
 
-/// How long an answer may be used again.
-#[derive(Debug, Clone)]
-pub struct Cache {
-    /// The age at which an answer is too old.
-    pub ttl: Duration,
-    /// What identifies the request instead of its whole input.
-    pub key: Option<Template>,
+    /// The agent, when it is fixed.
+    pub fn agent(&self) -> Option<&AgentName> {
+        match &self.callee {
+            Callee::Agent(agent) => Some(agent),
+            Callee::Skilled => None,
+        }
+    }
 }
 
 impl Plan {
@@ -176,10 +159,9 @@ impl Plan {
     pub fn agents(&self) -> BTreeMap<&AgentName, Vec<Option<&SkillName>>> {
         let mut agents = BTreeMap::<_, Vec<_>>::new();
         for (_, call) in self.calls() {
-            agents
-                .entry(&call.agent)
-                .or_default()
-                .push(call.skill.as_ref());
+            if let Some(agent) = call.agent() {
+                agents.entry(agent).or_default().push(call.skill.as_ref());
+            }
         }
         agents
     }
@@ -189,5 +171,8 @@ fn collect<'a>(call: &'a CallStep, into: &mut Vec<&'a CallStep>) {
     into.push(call);
     for fallback in &call.policy.fallback {
         collect(&fallback.call, into);
+    }
+    if let Some(degrade) = &call.policy.degrade {
+        collect(&degrade.to, into);
     }
 }

@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 
 use crate::call::{Bounds, Call, CallError, Reply, Request};
 use crate::id::{AgentName, Digest, SkillName};
-use crate::plan::CallStep;
+use crate::plan::{CallStep, Callee};
 use crate::slots::Slots;
 
 pub use cache::AnswerCache;
@@ -54,24 +54,33 @@ pub struct Shared {
 
 /// A stack was asked for around an agent that is not there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "agent `{0}` is not loaded; put its plugin into the directory of agents, or name another one"
-)]
-pub struct NotLoaded(pub AgentName);
+pub enum NotLoaded {
+    /// This agent.
+    #[error(
+        "agent `{0}` is not loaded; put its plugin into the directory of agents, or name another one"
+    )]
+    Agent(AgentName),
+    /// Any agent with the skill that the call names; none when the request was to bring it.
+    #[error("no loaded agent has the skill `{}`", .0.as_ref().map_or("", SkillName::as_str))]
+    Skill(Option<SkillName>),
+}
 
 /// The policies of `call` around its agent, outermost first: fallback → cache → retry → limit → sandbox.
 ///
 /// Costs an allocation for each policy in use and no copy of what is shared, so a stack may be built for every call. It sets the
 /// request's skill and lowers its bounds as `call` says; a retry waits without a slot, and each attempt has its own.
 pub fn stack(call: &CallStep, providers: &Providers) -> Result<Arc<dyn Call>, NotLoaded> {
-    let agent = &call.agent;
+    let agent = match (&call.callee, &call.skill) {
+        (Callee::Agent(agent), _) => agent,
+        (Callee::Skilled, skill) => return Err(NotLoaded::Skill(skill.clone())),
+    };
     let policy = &call.policy;
     let shared = &providers.shared;
-    let base = (providers.bases.get(agent)).ok_or_else(|| NotLoaded(agent.clone()))?;
+    let base = (providers.bases.get(agent)).ok_or_else(|| NotLoaded::Agent(agent.clone()))?;
     let mut alternatives = Vec::with_capacity(policy.fallback.len());
     for fallback in &policy.fallback {
         let other = &fallback.call;
-        alternatives.push((other.agent.clone(), stack(other, providers)?));
+        alternatives.push((other.agent().cloned(), stack(other, providers)?));
     }
 
     // Outermost when read from the bottom. The order is these lines and nothing else; a test pins it.

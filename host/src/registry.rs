@@ -14,7 +14,7 @@ use crate::call::{Call, Directory, Peer};
 use crate::engine::Calls;
 use crate::flow::{self, Catalogue};
 use crate::id::{AgentName, Digest};
-use crate::plan::{CallStep, Fallback, Kind, Plan, Policy, StepRef};
+use crate::plan::{CallStep, Fallback, Kind, Plan, StepRef};
 use crate::policy::{self, Base, NotLoaded, Providers, Shared};
 use crate::sandbox::{Card, Sandbox};
 use crate::settings::{Defaults, Terms};
@@ -139,7 +139,7 @@ impl Registry {
     pub fn pins(&self, plan: &Plan) -> Result<BTreeMap<AgentName, Digest>, NotLoaded> {
         let pin = |agent: &AgentName| match self.plugins.get(agent) {
             Some(plugin) => Ok((agent.clone(), plugin.digest)),
-            None => Err(NotLoaded(agent.clone())),
+            None => Err(NotLoaded::Agent(agent.clone())),
         };
         plan.agents().into_keys().map(pin).collect()
     }
@@ -178,9 +178,8 @@ impl Registry {
         for plugin in self.plugins.values() {
             for skill in plugin.card.iter().flat_map(|card| &card.skills) {
                 let call = CallStep {
-                    agent: plugin.agent.clone(),
                     skill: Some(skill.name.clone()),
-                    policy: Policy::default(),
+                    ..CallStep::of(plugin.agent.clone())
                 };
                 let Ok(call) = self.stack(&call) else {
                     continue;
@@ -202,9 +201,8 @@ impl Registry {
 
     /// `call`, with the defaults of its agent where it says nothing; its fallbacks likewise.
     fn inheriting(&self, call: &CallStep) -> CallStep {
-        let defaults = self
-            .plugins
-            .get(&call.agent)
+        let plugin = call.agent().and_then(|agent| self.plugins.get(agent));
+        let defaults = plugin
             .map(|plugin| plugin.defaults.clone())
             .unwrap_or_default();
         let mut policy = defaults.under(&call.policy);

@@ -121,11 +121,7 @@ fn under_policies() -> CallStep {
 }
 
 fn plain(name: &str) -> CallStep {
-    CallStep {
-        agent: agent(name),
-        skill: None,
-        policy: Policy::default(),
-    }
+    CallStep::of(agent(name))
 }
 
 /// The answer cache around a plain call: when it knows the answer, and when it does not and keeps it.

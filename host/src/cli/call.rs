@@ -54,9 +54,9 @@ pub(super) async fn call(options: &Options, args: &CallArgs) -> Result<(), CliEr
         ..Policy::default()
     };
     let step = CallStep {
-        agent: args.agent.clone(),
         skill: args.skill.clone(),
         policy,
+        ..CallStep::of(args.agent.clone())
     };
     let stack = host
         .registry

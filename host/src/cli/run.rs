@@ -82,7 +82,10 @@ fn finish(options: &Options, state: &RunState) -> Result<(), CliError> {
 }
 
 /// An agent that is missing because its file was refused is a plugin that could not be loaded, not a mistake in the flow.
-pub(super) fn missing(host: &Host, NotLoaded(agent): &NotLoaded) -> CliError {
+pub(super) fn missing(host: &Host, error: &NotLoaded) -> CliError {
+    let NotLoaded::Agent(agent) = error else {
+        return CliError::Usage(error.to_string());
+    };
     let unknown = || CliError::Usage(host::unknown_agent(&host.registry, agent.as_str()));
     refusal(host, agent).unwrap_or_else(unknown)
 }

@@ -85,7 +85,7 @@ impl Canvas {
         let mut from = step.to_owned();
         for (index, fallback) in call.policy.fallback.iter().enumerate() {
             let node = format!("{step}f{index}");
-            self.node(&node, &[fallback.call.agent.to_string()], false);
+            self.node(&node, &[fallback.call.to_string()], false);
             self.edge(&from, &node, Some("fallback"));
             from = node;
         }
@@ -162,10 +162,7 @@ impl Canvas {
 
 fn lines(step: &Step, call: &CallStep) -> Vec<String> {
     let mut lines = vec![step.id.to_string()];
-    let callee = match &call.skill {
-        Some(skill) => format!("{} · {skill}", call.agent),
-        None => call.agent.to_string(),
-    };
+    let callee = call.to_string();
     if callee != step.id.as_str() {
         lines.push(callee);
     }

@@ -16,7 +16,7 @@ use super::tree::{self, Node, What};
 use super::{VERSION, input};
 use crate::expr::ExprError;
 use crate::id::{Digest, StepId};
-use crate::plan::{Plan, Step, StepRef};
+use crate::plan::{Budget, Plan, Step, StepRef};
 
 /// A plan and the places of its calls.
 pub(super) struct Lowered {
@@ -117,6 +117,7 @@ impl<'s> Lower<'s> {
                 .collect::<Option<_>>()?,
             root: StepRef(0),
             output,
+            budget: Budget::default(),
         })
     }
 

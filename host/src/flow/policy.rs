@@ -9,7 +9,7 @@ use super::references::Use;
 use super::tree::{Node, What};
 use crate::call::Bounds;
 use crate::failure::FailureKind;
-use crate::plan::{Cache, CallStep, Fallback, Policy, Retry};
+use crate::plan::{Cache, CallStep, Callee, Fallback, Policy, Retry};
 use crate::units::{Bytes, Fuel, Span};
 
 /// Policies as far as they were written down.
@@ -38,6 +38,7 @@ pub(super) fn merged(own: Partial, named: Option<Partial>) -> Policy {
         fallback: own.fallback.or(named.fallback).unwrap_or_default(),
         cache: own.cache.or(named.cache),
         bounds: own.bounds.or(named.bounds).unwrap_or_default(),
+        ..Policy::default()
     }
 }
 
@@ -257,7 +258,7 @@ impl Lower<'_> {
             self.calls
                 .push(super::check::CallSite::of(&agent, node.at.clone()));
             let call = CallStep {
-                agent,
+                callee: Callee::Agent(agent),
                 skill: None,
                 policy: Policy::default(),
             };
@@ -293,7 +294,7 @@ impl Lower<'_> {
         let policy = merged(self.policy_keys(&fields, owner), None);
         Some(Fallback {
             call: Box::new(CallStep {
-                agent,
+                callee: Callee::Agent(agent),
                 skill,
                 policy,
             }),

@@ -8,7 +8,7 @@ use super::lower::{Fields, Lower, Moment, Owner, list};
 use super::tree::{Node, What};
 use super::{MAX_STEPS, policy};
 use crate::id::{AgentName, SkillName, StepId};
-use crate::plan::{CallStep, Kind, Require, Step, StepRef};
+use crate::plan::{CallStep, Callee, Kind, Require, Step, StepRef};
 
 /// What to say about the keys of a call beside a group.
 const GROUP_HINT: &str = "policies stand on the agents inside a group";
@@ -278,7 +278,7 @@ impl Lower<'_> {
             .get("policy")
             .and_then(|node| self.named_policy(node, owner));
         CallStep {
-            agent,
+            callee: Callee::Agent(agent),
             skill,
             policy: policy::merged(own, named),
         }

@@ -18,7 +18,7 @@ use crate::id::AgentName;
 /// Asks `alternatives` in order after `primary` has failed, each within `bounds`.
 pub(super) fn wrap(
     primary: Arc<dyn Call>,
-    alternatives: Vec<(AgentName, Arc<dyn Call>)>,
+    alternatives: Vec<(Option<AgentName>, Arc<dyn Call>)>,
     bounds: Bounds,
 ) -> Arc<dyn Call> {
     match alternatives.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn wrap(
 
 struct FallingBack {
     primary: Arc<dyn Call>,
-    alternatives: Vec<(AgentName, Arc<dyn Call>)>,
+    alternatives: Vec<(Option<AgentName>, Arc<dyn Call>)>,
     bounds: Bounds,
 }
 
@@ -60,7 +60,7 @@ impl FallingBack {
                 Ok(mut reply) => {
                     let served = reply.trail.fell_back_to.take(); // by an alternative's own alternative
                     reply.trail = error.trail.then(reply.trail);
-                    reply.trail.fell_back_to = served.or_else(|| Some(agent.clone()));
+                    reply.trail.fell_back_to = served.or_else(|| agent.clone());
                     return Ok(reply);
                 }
                 Err(next) => {

@@ -21,7 +21,7 @@ use crate::call::{
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AgentName, Digest};
 use crate::payload::Payload;
-use crate::plan::{Cache, CallStep, Fallback, Policy, Retry};
+use crate::plan::{Cache, CallStep, Fallback, Retry};
 use crate::slots::Slots;
 
 /// What a script does with a call.
@@ -220,11 +220,7 @@ pub(super) fn name(text: &str) -> AgentName {
 
 /// A call of `agent` without any policy.
 pub(super) fn step(agent: &str) -> CallStep {
-    CallStep {
-        agent: name(agent),
-        skill: None,
-        policy: Policy::default(),
-    }
+    CallStep::of(name(agent))
 }
 
 impl CallStep {

@@ -69,7 +69,7 @@ async fn a_stack_around_an_agent_that_is_not_there_names_it() {
     house.agent("here", []);
     let step = step("here").fallback(super::script::step("gone"));
     let error = stack(&step, &house.providers).err().expect("no stack");
-    assert_eq!(error, NotLoaded(name("gone")));
+    assert_eq!(error, NotLoaded::Agent(name("gone")));
     assert_eq!(
         error.to_string(),
         "agent `gone` is not loaded; put its plugin into the directory of agents, or name another one"
