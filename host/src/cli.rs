@@ -13,6 +13,7 @@ mod progress;
 mod report;
 mod run;
 mod runs;
+mod steer;
 mod ui;
 
 use std::path::PathBuf;
@@ -114,7 +115,7 @@ enum Command {
         #[command(subcommand)]
         command: flow::FlowCommand,
     },
-    /// Lists, shows and resumes runs.
+    /// Lists, shows, follows, stops, answers and resumes runs.
     Runs {
         #[command(subcommand)]
         command: Option<runs::RunsCommand>,

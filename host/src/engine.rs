@@ -4,7 +4,10 @@
 //! is appended to the journal before it counts. A run is owned by whoever appended last; a queue lease only makes it rare
 //! that two try.
 
+mod budget;
+pub mod control;
 mod drive;
+pub mod fork;
 mod journal;
 pub mod state;
 
@@ -13,14 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use self::journal::Journal;
-use self::state::{IllegalMove, RunState};
+use self::state::{IllegalMove, RunState, StepState};
 use crate::call::{Call, Observer};
-use crate::id::{AgentName, Digest, RunId};
+use crate::failure::Failure;
+use crate::id::{AgentName, Digest, EventType, RunId};
 use crate::plan::{Plan, StepRef};
-use crate::record::{Event, Held, Record};
+use crate::record::{Cause, Event, Held, Outcome, Record};
 use crate::store::{Claim, Lease, Put, QueueTask, SharedBackend, StoreError};
 
 /// The queue in which every unfinished run has one entry.
@@ -76,24 +82,79 @@ pub struct History {
     pub flow: String,
     /// The flow's text.
     pub source: String,
+    /// The texts of the flows inside it.
+    pub sources: BTreeMap<String, String>,
     /// The agents it may call, with the digests that it was started with.
     pub agents: BTreeMap<AgentName, Digest>,
     /// Every record so far, values inline.
     pub records: Vec<Record>,
 }
 
+/// An event that a step emits.
+#[derive(Debug, Clone)]
+pub struct Emission {
+    /// The flow whose step it is.
+    pub flow: String,
+    /// The same whenever the step is executed again.
+    pub id: String,
+    /// Its type.
+    pub event_type: EventType,
+    /// Its data.
+    pub data: Arc<Value>,
+}
+
+/// Takes events that steps emit; the answer comes once they are durable.
+pub type Publish = dyn Fn(Emission) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync;
+
 /// Accepts runs and drives them. Cheap to clone; holds no state of its own.
 #[derive(Clone)]
 pub struct Engine {
     backend: SharedBackend,
     give_up: Duration,
+    publish: Option<Arc<Publish>>,
+}
+
+/// A run to be accepted.
+pub struct Admission {
+    /// The run; one that was made from an event always has the same id, so that it is accepted once.
+    pub run: RunId,
+    /// The agents it may call.
+    pub agents: BTreeMap<AgentName, Digest>,
+    /// Its input, which must have been checked against the plan's schema.
+    pub input: Value,
+    /// The event that starts it.
+    pub cause: Option<Cause>,
+}
+
+/// What became of asking a run to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopping {
+    /// It has ended, cancelled.
+    Cancelled,
+    /// Whoever drives it was asked to stop it, and will within moments.
+    Asked,
+    /// It had ended before.
+    Ended,
 }
 
 impl Engine {
     /// An engine over `backend`. When the store does not answer, it tries to append for `give_up` before it gives a run up; what was
     /// appended by then stays, and the run can be driven on later.
     pub fn new(backend: SharedBackend, give_up: Duration) -> Self {
-        Self { backend, give_up }
+        Self {
+            backend,
+            give_up,
+            publish: None,
+        }
+    }
+
+    /// The same engine, whose steps can emit events through `publish`.
+    #[must_use]
+    pub fn publishing(self, publish: Arc<Publish>) -> Self {
+        Self {
+            publish: Some(publish),
+            ..self
+        }
     }
 
     /// Accepts a run: once this returns, it is durable and will end, after a crash by whoever resumes it.
@@ -106,20 +167,103 @@ impl Engine {
         input: Value,
     ) -> Result<RunId, EngineError> {
         let run = RunId::generate();
+        let admission = Admission {
+            run,
+            agents,
+            input,
+            cause: None,
+        };
+        self.admit(plan, admission).await?;
+        Ok(run)
+    }
+
+    /// Like [`accept`](Self::accept), under an id of the caller's. `false` when there is a run with that id already: it was
+    /// accepted before.
+    pub async fn admit(&self, plan: &Plan, admission: Admission) -> Result<bool, EngineError> {
+        let Admission {
+            run,
+            agents,
+            input,
+            cause,
+        } = admission;
         let started = Event::RunStarted {
             flow: plan.name.clone(),
             digest: plan.digest,
             source: plan.source.clone(),
             agents,
             input: Held::Inline(Arc::new(input)),
+            sources: plan.sources.clone(),
+            event: cause.map(Arc::new),
+            forked_from: None,
         };
-        Journal::of_new(self, run).append(&[started]).await?;
+        match Journal::of_new(self, run).append(&[started]).await {
+            Ok(_) => {}
+            Err(EngineError::Fenced(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        self.enqueue_or_forget(run).await?;
+        Ok(true)
+    }
+
+    /// Stops a run for good: at once when nobody drives it, through whoever does otherwise. `by` is told in the journal.
+    pub async fn cancel(
+        &self,
+        run: RunId,
+        plan: Arc<Plan>,
+        by: &str,
+    ) -> Result<Stopping, EngineError> {
+        match self.claim(run, &plan).await {
+            Ok(Claimed::Ended(_)) => Ok(Stopping::Ended),
+            Ok(Claimed::Ours(lease)) => {
+                let stopping = self.end_cancelled(run, plan, by).await;
+                lease.done().await?;
+                stopping
+            }
+            Err(EngineError::Held(..)) => {
+                control::ask_to_stop(self.backend.as_ref(), run, by).await?;
+                Ok(Stopping::Asked)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn end_cancelled(
+        &self,
+        run: RunId,
+        plan: Arc<Plan>,
+        by: &str,
+    ) -> Result<Stopping, EngineError> {
+        let (mut journal, _, state) = self.open(run, plan).await?;
+        if state.outcome().is_some() {
+            return Ok(Stopping::Ended);
+        }
+        let outcome = Outcome::Cancelled { by: by.to_owned() };
+        journal.append(&[Event::RunFinished { outcome }]).await?;
+        self.forget_words(&state).await?;
+        Ok(Stopping::Cancelled)
+    }
+
+    /// What people have said to a run that has ended is of no use any more.
+    async fn forget_words(&self, state: &RunState) -> Result<(), EngineError> {
+        let asks = |step: &&StepState| {
+            matches!(
+                state.plan().step(step.step).kind,
+                crate::plan::Kind::Approve(_)
+            )
+        };
+        let asked = state.steps().filter(asks).map(|step| step.path.clone());
+        let asked: Vec<_> = asked.collect();
+        control::forget(self.backend.as_ref(), state.run(), asked).await?;
+        Ok(())
+    }
+
+    async fn enqueue_or_forget(&self, run: RunId) -> Result<(), EngineError> {
         if let Err(error) = self.enqueue(run).await {
             // A run that was refused must not be found and executed later.
             self.backend.log().purge(run).await?;
             return Err(error);
         }
-        Ok(run)
+        Ok(())
     }
 
     /// Drives `run` to its end, from wherever it stands, unless `stop` ends first. Returns its last state; its outcome may be a failure.
@@ -139,18 +283,31 @@ impl Engine {
             Claimed::Ended(state) => return Ok(*state),
         };
         // Read only now: whoever had the run before can append no more without being noticed.
-        let (journal, state) = self.open(run, plan).await?;
+        let (journal, accepted, state) = self.open(run, plan.clone()).await?;
         if state.outcome().is_some() {
             lease.done().await?;
             return Ok(state);
         }
         let driven = {
-            let work = drive::Driver::new(self.backend.clone(), journal, state, calls, watch).run();
+            let work = drive::Driver::new(self, journal, state, accepted, calls, watch).run();
             tokio::select! {
-                driven = work => driven,
+                driven = work => driven.map(Ok),
                 () = keep(lease.as_ref()) => Err(EngineError::Fenced(run)),
+                by = control::stop_asked(self.backend.as_ref(), run) => Ok(Err(by)),
                 () = stop => Err(EngineError::Stopped(run)),
             }
+        };
+        // The work is dropped by now, and with it every call.
+        let driven = match driven {
+            Ok(Err(by)) => {
+                self.end_cancelled(run, plan.clone(), &by).await?;
+                self.open(run, plan).await.map(|(_, _, state)| state)
+            }
+            Ok(Ok(state)) => {
+                self.forget_words(&state).await?;
+                Ok(state)
+            }
+            Err(error) => Err(error),
         };
         match driven {
             Ok(_) => lease.done().await?,
@@ -167,12 +324,14 @@ impl Engine {
             Some(Event::RunStarted {
                 flow,
                 source,
+                sources,
                 agents,
                 ..
             }) => Ok(History {
                 run,
                 flow: flow.clone(),
                 source: source.clone(),
+                sources: sources.clone(),
                 agents: agents.clone(),
                 records: records.clone(),
             }),
@@ -181,11 +340,18 @@ impl Engine {
         }
     }
 
-    async fn open(&self, run: RunId, plan: Arc<Plan>) -> Result<(Journal, RunState), EngineError> {
+    /// The journal, when the run was accepted, and where it stands.
+    async fn open(
+        &self,
+        run: RunId,
+        plan: Arc<Plan>,
+    ) -> Result<(Journal, Option<Timestamp>, RunState), EngineError> {
         let (journal, records) = Journal::open(self, run).await?;
+        let accepted = records.first().map(|record| record.at);
         let state = RunState::replay(plan, run, records.iter().map(|record| &record.event));
         Ok((
             journal,
+            accepted,
             state.map_err(|illegal| EngineError::Illegal(run, illegal))?,
         ))
     }
@@ -197,7 +363,7 @@ impl Engine {
                 Claim::Taken(lease) => return Ok(Claimed::Ours(lease)),
                 Claim::Held(who) => return Err(EngineError::Held(run, who)),
                 Claim::Absent => {
-                    let (_, state) = self.open(run, plan.clone()).await?;
+                    let (_, _, state) = self.open(run, plan.clone()).await?;
                     if state.outcome().is_some() {
                         return Ok(Claimed::Ended(Box::new(state)));
                     }

@@ -65,7 +65,7 @@ struct Program {
 /// What an expression reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct References {
-    /// The variables, of `input`, `prev`, `steps` and `run`.
+    /// The variables, of those that [`Scope`] has.
     pub roots: BTreeSet<&'static str>,
     /// The steps, each with where its id first stands in [`Expr::source`], in bytes.
     pub steps: Vec<(String, Range<usize>)>,
@@ -82,6 +82,21 @@ pub struct Scope<'a> {
     pub steps: &'a dyn Fn(&str) -> Option<&'a Value>,
     /// `run.id`.
     pub run: RunId,
+    /// What only some places have.
+    pub local: Locals<'a>,
+}
+
+/// Variables that only some places of a flow have; where one is absent, an expression that reads it fails.
+#[derive(Clone, Copy, Default)]
+pub struct Locals<'a> {
+    /// `item`: what is being done, in a stage with `each` and in workers.
+    pub item: Option<&'a Value>,
+    /// `index`: its place from 0; in a `repeat`, the round.
+    pub index: Option<&'a Value>,
+    /// `error`: `{kind, message, step}` of a failure that the flow goes on after, or null; in the `output` of such a step.
+    pub error: Option<&'a Value>,
+    /// `event`: the attributes of the event that started the run.
+    pub event: Option<&'a Value>,
 }
 
 /// Why an expression gives no value.
@@ -133,7 +148,7 @@ impl Expr {
         &self.program.references
     }
 
-    /// The variables it reads, of `input`, `prev`, `steps` and `run`.
+    /// The variables it reads, of those that [`Scope`] has.
     pub fn roots(&self) -> impl Iterator<Item = &'static str> {
         self.program.references.roots.iter().copied()
     }

@@ -9,9 +9,11 @@
 mod check;
 mod diagnostic;
 mod graph;
+mod inner;
 mod input;
 mod keys;
 mod lower;
+mod patterns;
 mod policy;
 mod references;
 mod schema;
@@ -24,8 +26,11 @@ mod values;
 pub use check::{Agent, Catalogue, check};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use graph::{Format, graph};
+pub use inner::named;
 pub use input::check_input;
 pub use schema::schema;
+
+use std::collections::BTreeMap;
 
 use crate::plan::Plan;
 
@@ -44,5 +49,18 @@ const VERSION: u64 = 1;
 /// Reads a flow. `name_hint` is its name when the file gives none; usually the file's name without its ending. Costs one or
 /// two milliseconds for a usual file, and about half a millisecond for each step whose expressions are long.
 pub fn parse(source: &str, name_hint: &str) -> Result<Plan, Diagnostics> {
-    lower::lower(source, name_hint).map(|lowered| lowered.plan)
+    parse_with(source, name_hint, &BTreeMap::new())
+}
+
+/// Reads a flow that may name others: `sources` has their texts under the names that [`named`] gives.
+pub fn parse_with(
+    source: &str,
+    name_hint: &str,
+    sources: &BTreeMap<String, String>,
+) -> Result<Plan, Diagnostics> {
+    let others = inner::Others {
+        sources,
+        around: vec![String::new()],
+    };
+    lower::lower(source, name_hint, &others).map(|lowered| lowered.plan)
 }

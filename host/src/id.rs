@@ -93,6 +93,12 @@ name_type!(
     "step id"
 );
 
+name_type!(
+    /// The type of an event, such as `report.ready`: what flows listen for and agents emit.
+    EventType,
+    "event type"
+);
+
 fn check_name(what: &'static str, text: &str) -> Result<(), IdError> {
     let fail = |reason| Err(IdError::new(what, text, reason));
     match text.bytes().next() {
@@ -167,6 +173,21 @@ impl StepPath {
     /// The path of a step that nothing repeats.
     pub fn of(step: &StepId) -> Self {
         Self(step.0.clone())
+    }
+
+    /// The path of `step` inside what stands at `outer`, and as the repetition `index` when it is one of several.
+    pub fn within(outer: Option<&Self>, step: &StepId, index: Option<usize>) -> Self {
+        match (outer, index) {
+            (None, None) => Self::of(step),
+            (None, Some(index)) => Self(format!("{step}[{index}]").into()),
+            (Some(outer), None) => Self(format!("{outer}/{step}").into()),
+            (Some(outer), Some(index)) => Self(format!("{outer}/{step}[{index}]").into()),
+        }
+    }
+
+    /// The path that somebody wrote down, to be looked up: it may be that of no step.
+    pub fn named(text: &str) -> Self {
+        Self(text.into())
     }
 
     /// The path as text.

@@ -13,7 +13,7 @@ use ulid::Ulid;
 
 use crate::call::Trail;
 use crate::failure::Failure;
-use crate::id::{AgentName, Digest, StepPath};
+use crate::id::{AgentName, Digest, EventType, RunId, StepPath};
 use crate::payload::BlobRef;
 
 /// The version that this code writes. A reader refuses newer ones.
@@ -64,6 +64,15 @@ pub enum Event {
         agents: BTreeMap<AgentName, Digest>,
         /// The run's input.
         input: Held,
+        /// The texts of the flows inside the flow, by the name under which it names them.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        sources: BTreeMap<String, String>,
+        /// The event that started it, for a run of an event-driven flow.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event: Option<Arc<Cause>>,
+        /// The run whose outputs it began with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forked_from: Option<RunId>,
     },
     /// A step is about to be executed. A second one for the same step means that the first owner was lost.
     StepStarted {
@@ -95,6 +104,37 @@ pub enum Event {
         /// Which step.
         step: StepPath,
     },
+    /// A step has emitted its event, and with that has ended.
+    EventEmitted {
+        /// Which step.
+        step: StepPath,
+        /// The event's id.
+        id: String,
+        /// Its type.
+        event_type: EventType,
+    },
+    /// A step waits for a person.
+    ApprovalAsked {
+        /// Which step.
+        step: StepPath,
+        /// The question.
+        message: String,
+        /// When the answer is taken for given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// A person has answered, or nobody has in time; with that the step has ended.
+    ApprovalAnswered {
+        /// Which step.
+        step: StepPath,
+        /// The answer; none when there is none and no default.
+        approved: Option<bool>,
+        /// Who gave it.
+        by: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
     /// The run ended. Always the last record.
     RunFinished {
         /// How.
@@ -112,11 +152,14 @@ impl Event {
                 outcome: Outcome::Succeeded { output },
             } => Some(output),
             Self::RunFinished {
-                outcome: Outcome::Failed { .. },
+                outcome: Outcome::Failed { .. } | Outcome::Cancelled { .. },
             }
             | Self::StepStarted { .. }
             | Self::StepFailed { .. }
-            | Self::StepSkipped { .. } => None,
+            | Self::StepSkipped { .. }
+            | Self::EventEmitted { .. }
+            | Self::ApprovalAsked { .. }
+            | Self::ApprovalAnswered { .. } => None,
         }
     }
 
@@ -129,11 +172,14 @@ impl Event {
                 outcome: Outcome::Succeeded { output },
             } => Some(output),
             Self::RunFinished {
-                outcome: Outcome::Failed { .. },
+                outcome: Outcome::Failed { .. } | Outcome::Cancelled { .. },
             }
             | Self::StepStarted { .. }
             | Self::StepFailed { .. }
-            | Self::StepSkipped { .. } => None,
+            | Self::StepSkipped { .. }
+            | Self::EventEmitted { .. }
+            | Self::ApprovalAsked { .. }
+            | Self::ApprovalAnswered { .. } => None,
         }
     }
 }
@@ -158,6 +204,30 @@ pub enum Outcome {
         /// Why.
         failure: Failure,
     },
+    /// Somebody stopped it.
+    Cancelled {
+        /// Who.
+        by: String,
+    },
+}
+
+/// The event that started a run: the attributes of a CloudEvent; its data is the run's input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Cause {
+    /// Unique among the events of its source.
+    pub id: String,
+    /// Where it comes from.
+    pub source: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    /// What it is about, within the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// When it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
 }
 
 /// A value in a journal: small ones stand there, large ones are blobs.

@@ -162,7 +162,7 @@ impl Registry {
         let steps = plan.steps.iter().enumerate();
         let calls = steps.filter_map(|(at, step)| match &step.kind {
             Kind::Call(call) => Some(self.stack(call).map(|stack| (StepRef(at), stack))),
-            Kind::Sequential(_) | Kind::Parallel { .. } => None,
+            _ => None,
         });
         calls.collect()
     }

@@ -147,6 +147,8 @@ pub enum RunOutcome {
     Succeeded,
     /// Without one.
     Failed,
+    /// Somebody stopped it.
+    Cancelled,
 }
 
 /// The journals.

@@ -52,7 +52,7 @@ impl Flow {
                 let stack = policy::stack(call, &providers).expect("the agent is there");
                 Some((StepRef(at), stack))
             }
-            Kind::Sequential(_) | Kind::Parallel { .. } => None,
+            _ => None,
         });
         let Payload::Json(input) = &*guest.input else {
             panic!("the task is JSON")

@@ -1,5 +1,6 @@
 //! `kennel flow`: checks, draws and describes flow files. Reading one is shared with `kennel run`.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ use crate::plan::Plan;
 
 /// The largest flow file that is read, in bytes; the parser has the same bound.
 const MAX_FILE: u64 = 1 << 20;
+/// The most flows inside a flow that are read.
+const MAX_OTHERS: usize = 64;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FlowCommand {
@@ -103,7 +106,31 @@ pub(super) fn read(file: &Path, json: bool) -> Result<Plan, CliError> {
         .file_stem()
         .map(|stem| stem.to_string_lossy().into_owned())
         .unwrap_or_default();
-    flow::parse(&source, &name).map_err(|diagnostics| told(&diagnostics, &source, file, json))
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let others = others(&source, folder);
+    flow::parse_with(&source, &name, &others)
+        .map_err(|diagnostics| told(&diagnostics, &source, file, json))
+}
+
+/// The texts of the flows that `source` names, and of those that these name. One that cannot be read is left out: the flow's
+/// own diagnostics say so at the place where it is named.
+fn others(source: &str, folder: &Path) -> BTreeMap<String, String> {
+    let mut others = BTreeMap::new();
+    let mut wanted = flow::named(source, "");
+    while let Some(name) = wanted.pop() {
+        if others.contains_key(&name) || others.len() == MAX_OTHERS {
+            continue;
+        }
+        let path = folder.join(&name);
+        let small =
+            std::fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MAX_FILE);
+        let Some(text) = small.then(|| std::fs::read_to_string(path).ok()).flatten() else {
+            continue;
+        };
+        wanted.extend(flow::named(&text, &name));
+        others.insert(name, text);
+    }
+    others
 }
 
 /// Checks what a flow says about agents and skills.

@@ -92,14 +92,22 @@ fn not_json(path: &Path, why: &str) -> CliError {
     ))
 }
 
+/// Key and value of `KEY=VALUE`; the value is JSON when it is JSON, text otherwise.
+pub(super) fn assignment(set: &str) -> Result<(&str, Value), CliError> {
+    let parts = set.split_once('=');
+    let (key, given) = parts.ok_or_else(|| misused(set, "there is no `=`"))?;
+    let given = serde_json::from_str(given).unwrap_or_else(|_| Value::String(given.to_owned()));
+    Ok((key, given))
+}
+
+fn misused(set: &str, why: &str) -> CliError {
+    CliError::Usage(format!("--set {set}: {why}\n  help: write --set KEY=VALUE"))
+}
+
 /// `a.b=VALUE`: VALUE is JSON when it is JSON, text otherwise.
 fn assign(value: &mut Value, set: &str) -> Result<(), CliError> {
-    let usage =
-        |why: &str| CliError::Usage(format!("--set {set}: {why}\n  help: write --set KEY=VALUE"));
-    let (key, given) = set
-        .split_once('=')
-        .ok_or_else(|| usage("there is no `=`"))?;
-    let given = serde_json::from_str(given).unwrap_or_else(|_| Value::String(given.to_owned()));
+    let usage = |why| misused(set, why);
+    let (key, given) = assignment(set)?;
     let mut place = value;
     for part in key.split('.') {
         if part.is_empty() {
@@ -118,7 +126,7 @@ fn assign(value: &mut Value, set: &str) -> Result<(), CliError> {
 }
 
 /// Replaces every string `@PATH` by a reference to the file's bytes.
-async fn take_files(mut value: Value, blobs: &dyn Blobs) -> Result<Value, CliError> {
+pub(super) async fn take_files(mut value: Value, blobs: &dyn Blobs) -> Result<Value, CliError> {
     let mut strings = Vec::new();
     collect(&mut value, &mut strings);
     for text in strings {

@@ -22,6 +22,7 @@ pub(super) struct Progress {
 }
 
 struct Shown {
+    run: Option<RunId>,
     lines: MultiProgress,
     live: bool,
     /// Log lines below this level are left out.
@@ -32,7 +33,7 @@ struct Shown {
 impl Progress {
     /// Begins to show a run.
     pub(super) fn start(plan: &Plan, run: RunId, least: Level) -> Self {
-        let shown = Shown::new(least);
+        let shown = Shown::new(least, Some(run));
         shown.line(&format!(
             "{} {} {}",
             ui::styled(ui::BOLD, "run"),
@@ -78,7 +79,7 @@ pub(super) struct TaskProgress {
 impl TaskProgress {
     /// Begins to show a task of `agent`.
     pub(super) fn start(agent: &AgentName, least: Level) -> Self {
-        let shown = Arc::new(Shown::new(least));
+        let shown = Arc::new(Shown::new(least, None));
         let bar = shown.spinner(agent.to_string());
         Self { shown, bar }
     }
@@ -98,7 +99,7 @@ impl TaskProgress {
 }
 
 impl Shown {
-    fn new(least: Level) -> Self {
+    fn new(least: Level, run: Option<RunId>) -> Self {
         let live = std::io::stderr().is_terminal();
         let target = if live {
             ProgressDrawTarget::stderr()
@@ -106,6 +107,7 @@ impl Shown {
             ProgressDrawTarget::hidden()
         };
         Self {
+            run,
             lines: MultiProgress::with_draw_target(target),
             live,
             least,
@@ -155,6 +157,28 @@ impl Shown {
                 ui::styled(ui::DIM, "-"),
                 ui::styled(ui::DIM, "skipped")
             )),
+            Event::EventEmitted {
+                step, event_type, ..
+            } => {
+                let facts = format!("emitted {event_type}");
+                self.ended(step, &ui::styled(ui::GOOD, "✓"), &Trail::default(), &facts);
+            }
+            Event::ApprovalAsked { step, message, .. } => self.line(&format!(
+                "{} {step} waits for an answer: {}\n    kennel runs approve {} {step}   (or --deny)",
+                ui::styled(ui::WARN, "?"),
+                ui::safe(message),
+                self.run.map(|run| run.to_string()).unwrap_or_default(),
+            )),
+            Event::ApprovalAnswered {
+                step, approved, by, ..
+            } => {
+                let (mark, what) = match approved {
+                    Some(true) => (ui::styled(ui::GOOD, "✓"), "approved by"),
+                    Some(false) => (ui::styled(ui::BAD, "✗"), "denied by"),
+                    None => (ui::styled(ui::BAD, "✗"), "not answered in time;"),
+                };
+                self.line(&format!("{mark} {step} {what} {}", ui::safe(by)));
+            }
             Event::RunStarted { .. } | Event::RunFinished { .. } => {}
         }
     }

@@ -7,8 +7,8 @@ use super::exit::CliError;
 use super::ui;
 use crate::call::{Trail, Usage};
 use crate::engine::state::{RunState, Status, StepState};
-use crate::failure::Failure;
-use crate::id::{AgentName, RunId, StepPath};
+use crate::failure::{Failure, FailureKind};
+use crate::id::{RunId, StepPath};
 use crate::plan::Kind;
 use crate::record::{Held, Outcome};
 
@@ -26,7 +26,7 @@ pub(super) struct Report {
     failed_step: Option<StepPath>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
-    /// What all steps used together; the sum of their own.
+    /// What all attempts used together.
     usage: Usage,
     /// Every call that was reached, in the order in which it was.
     steps: Vec<StepReport>,
@@ -36,8 +36,12 @@ pub(super) struct Report {
 #[serde(rename_all = "kebab-case")]
 struct StepReport {
     step: StepPath,
-    agent: AgentName,
-    /// `succeeded`, `failed`, `skipped`, `running` or `waiting`.
+    /// What does it: an agent, or what stands in the flow for one.
+    does: String,
+    /// For a stage of a pipeline: its items, which are not listed one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<Items>,
+    /// `succeeded`, `failed`, `excused` (failed, and the flow went on), `skipped`, `running` or `waiting`.
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
@@ -47,16 +51,23 @@ struct StepReport {
     trail: Trail,
 }
 
+/// The items of a stage.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Items {
+    succeeded: usize,
+    failed: usize,
+    /// The first failures.
+    failures: Vec<(StepPath, Failure)>,
+}
+
 impl Report {
     pub(super) fn of(state: &RunState) -> Self {
         let steps: Vec<_> = state
             .steps()
-            .iter()
             .filter_map(|step| step_report(state, step))
             .collect();
-        let usage = steps
-            .iter()
-            .fold(Usage::default(), |sum, step| sum.plus(step.usage));
+        let usage = state.spent().usage;
         let (status, output, failed_step, failure) = match state.outcome() {
             None => ("unfinished", None, None, None),
             Some(Outcome::Succeeded {
@@ -67,6 +78,10 @@ impl Report {
             }) => ("succeeded", Some(blob.to_value()), None, None),
             Some(Outcome::Failed { step, failure }) => {
                 ("failed", None, step.clone(), Some(failure.clone()))
+            }
+            Some(Outcome::Cancelled { by }) => {
+                let failure = Failure::new(FailureKind::Cancelled, format!("by {by}"));
+                ("cancelled", None, None, Some(failure))
             }
         };
         Self {
@@ -122,55 +137,84 @@ impl Report {
 }
 
 fn step_report(state: &RunState, step: &StepState) -> Option<StepReport> {
-    let Kind::Call(call) = &state.plan().step(step.step).kind else {
-        return None;
+    let does = match &state.plan().step(step.step).kind {
+        Kind::Call(call) => match &step.skill {
+            Some(skill) => format!("· {skill}"),
+            None => call.to_string(),
+        },
+        Kind::Emit(event) => format!("emits {event}"),
+        Kind::Approve(_) => "asks a person".to_owned(),
+        _ if step.tally.is_some() => "items".to_owned(),
+        _ => return None,
     };
     let (status, failure) = match &step.status {
         Status::Waiting => ("waiting", None),
         Status::Running => ("running", None),
         Status::Succeeded(_) => ("succeeded", None),
         Status::Failed(_, failure) => ("failed", Some(failure.clone())),
+        Status::Excused(_, failure, _) => ("excused", Some(failure.clone())),
         Status::Skipped => ("skipped", None),
+    };
+    let usage = match &step.tally {
+        Some(tally) => tally.usage,
+        None => step.trail.usage(),
     };
     Some(StepReport {
         step: step.path.clone(),
-        agent: call.agent.clone(),
+        does,
+        items: step.tally.as_ref().map(|tally| Items {
+            succeeded: tally.succeeded,
+            failed: tally.failed,
+            failures: tally.failures.clone(),
+        }),
         status,
         failure,
         begun: step.begun,
-        usage: step.trail.usage(),
+        usage,
         trail: step.trail.clone(),
     })
 }
 
 /// One row an attempt; one row for a step without any.
 fn rows(step: &StepReport) -> Vec<Vec<String>> {
-    let row =
-        |agent: &AgentName, attempt: String, status: &str, usage: Option<Usage>, detail: String| {
-            let shown = |show: fn(Usage) -> String| usage.map(show).unwrap_or_default();
-            vec![
-                step.step.to_string(),
-                agent.to_string(),
-                attempt,
-                status.to_owned(),
-                shown(|usage| ui::time(std::time::Duration::from_micros(usage.wall_us))),
-                shown(|usage| ui::fuel(usage.fuel)),
-                shown(|usage| ui::bytes(usage.peak_memory)),
-                ui::safe(&detail).replace('\n', " "),
-            ]
-        };
+    let row = |agent: &str, attempt: String, status: &str, usage: Option<Usage>, detail: String| {
+        let shown = |show: fn(Usage) -> String| usage.map(show).unwrap_or_default();
+        vec![
+            step.step.to_string(),
+            agent.to_string(),
+            attempt,
+            status.to_owned(),
+            shown(|usage| ui::time(std::time::Duration::from_micros(usage.wall_us))),
+            shown(|usage| ui::fuel(usage.fuel)),
+            shown(|usage| ui::bytes(usage.peak_memory)),
+            ui::safe(&detail).replace('\n', " "),
+        ]
+    };
+    if let Some(items) = &step.items {
+        let mut detail = format!("{} items", items.succeeded + items.failed);
+        if let Some((first, failure)) = items.failures.first() {
+            detail = format!(
+                "{detail}, {} failed; the first, {first}: {failure}",
+                items.failed
+            );
+        }
+        let usage = Some(step.usage);
+        return vec![row(&step.does, String::new(), step.status, usage, detail)];
+    }
     if step.trail.attempts.is_empty() {
         let detail = match (&step.failure, step.trail.cached) {
             (Some(failure), _) => failure.to_string(),
             (None, Some(age)) => format!("from the cache, {} old", ui::time(age)),
             (None, None) => String::new(),
         };
-        return vec![row(&step.agent, String::new(), step.status, None, detail)];
+        return vec![row(&step.does, String::new(), step.status, None, detail)];
     }
     let of_attempt = |attempt: &crate::call::Attempt| {
         let detail = match &attempt.failure {
             Some(failure) => failure.message.clone(),
-            None if attempt.agent != step.agent => format!("fallback for `{}`", step.agent),
+            None if step.trail.fell_back_to.as_ref() == Some(&attempt.agent) => {
+                format!("fallback for `{}`", step.does)
+            }
             None => String::new(),
         };
         let status = attempt
@@ -178,7 +222,7 @@ fn rows(step: &StepReport) -> Vec<Vec<String>> {
             .as_ref()
             .map_or("succeeded", |failure| failure.kind.label());
         row(
-            &attempt.agent,
+            attempt.agent.as_str(),
             attempt.number.to_string(),
             status,
             Some(attempt.usage),

@@ -29,7 +29,7 @@ pub(super) async fn run(options: &Options, file: &Path, input: &InputArgs) -> Re
     }
     flow::check(&plan, &host.registry.catalogue(), file, options.json)?;
     let input = input.read(host.backend.blobs()).await?;
-    if let Err(failure) = flows::check_input(&plan, &input) {
+    if let Err(failure) = flows::check_input(&plan.name, plan.input.as_ref(), &input) {
         let said = ui::safe(&failure.message);
         return Err(CliError::Usage(format!(
             "the input does not fit flow `{}`: {said}",
@@ -67,7 +67,7 @@ pub(super) async fn drive(
     finish(options, &driven?)
 }
 
-fn finish(options: &Options, state: &RunState) -> Result<(), CliError> {
+pub(super) fn finish(options: &Options, state: &RunState) -> Result<(), CliError> {
     let report = Report::of(state);
     if options.json {
         ui::json(&report)?;

@@ -1,4 +1,4 @@
-//! `kennel runs`: lists, shows and resumes runs.
+//! `kennel runs`: lists, shows and resumes runs. What is said to runs that others drive is in `steer`.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::exit::CliError;
 use super::report::Report;
+use super::steer::{self, ApproveArgs, ForkArgs};
 use super::{Options, host, run, ui};
 use crate::engine::History;
 use crate::engine::state::RunState;
@@ -42,6 +43,25 @@ pub(super) enum RunsCommand {
         /// The run.
         run: Option<RunId>,
     },
+    /// Prints what happens in a run until it ends, whoever drives it.
+    Follow {
+        /// The run.
+        run: RunId,
+    },
+    /// Stops a run for good: its agents end within moments, and it is never resumed.
+    Cancel {
+        /// The run.
+        run: RunId,
+        /// Who stops it; told in the journal [default: the name of the user].
+        #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true)]
+        by: Option<String>,
+    },
+    /// Answers the question of an `approve` step.
+    #[command(after_help = "Example:\n  kennel runs approve 01J… --deny --note 'too expensive'")]
+    Approve(ApproveArgs),
+    /// Starts a new run that reuses the outputs of another before a step, and drives it.
+    #[command(after_help = "Example:\n  kennel runs fork 01J… --from summary --set sentences=5")]
+    Fork(ForkArgs),
 }
 
 impl Default for RunsCommand {
@@ -59,6 +79,12 @@ pub(super) async fn runs(options: &Options, command: RunsCommand) -> Result<(), 
         RunsCommand::Show { run, records } => show(options, run, records).await,
         RunsCommand::Resume { run: Some(run) } => resume(options, run).await,
         RunsCommand::Resume { run: None } => resume_all(options).await,
+        RunsCommand::Follow { run } => steer::follow(options, run).await,
+        RunsCommand::Cancel { run, by } => {
+            steer::cancel(options, run, by.as_deref().unwrap_or("somebody")).await
+        }
+        RunsCommand::Approve(args) => steer::approve(options, &args).await,
+        RunsCommand::Fork(args) => steer::fork(options, &args).await,
     }
 }
 
@@ -123,6 +149,7 @@ fn status(run: &RunSummary) -> &'static str {
         None => "unfinished",
         Some(RunOutcome::Succeeded) => "succeeded",
         Some(RunOutcome::Failed) => "failed",
+        Some(RunOutcome::Cancelled) => "cancelled",
     }
 }
 
@@ -226,8 +253,9 @@ async fn resume_one(
     run::drive(options, host, history.run, plan(history)?).await
 }
 
-fn plan(history: &History) -> Result<Plan, CliError> {
-    flows::parse(&history.source, &history.flow).map_err(|diagnostics| {
+pub(super) fn plan(history: &History) -> Result<Plan, CliError> {
+    let plan = flows::parse_with(&history.source, &history.flow, &history.sources);
+    plan.map_err(|diagnostics| {
         let why = diagnostics.render(&history.flow, &history.source, false);
         CliError::Store(format!(
             "run {}: this kennel cannot read the flow it was started with:\n{why}",
@@ -236,7 +264,7 @@ fn plan(history: &History) -> Result<Plan, CliError> {
     })
 }
 
-fn state(history: &History, plan: Plan) -> Result<RunState, CliError> {
+pub(super) fn state(history: &History, plan: Plan) -> Result<RunState, CliError> {
     let events = history.records.iter().map(|record| &record.event);
     RunState::replay(Arc::new(plan), history.run, events)
         .map_err(|illegal| CliError::Store(format!("run {}: {illegal}", history.run)))

@@ -85,6 +85,12 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), CliError> {
     out(plain_json(&text.map_err(unwritable)?))
 }
 
+/// One value on a line of its own, for streams of them.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string(value);
+    out(plain_json(&text.map_err(unwritable)?))
+}
+
 /// A result: text as it is (made safe on a terminal only), anything else as indented JSON.
 pub(crate) fn value(value: &Value) -> Result<(), CliError> {
     match value {

@@ -5,20 +5,23 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::budget::Purse;
+use super::control::{self, Answer};
 use super::journal::Journal;
 use super::state::{Decision, IllegalMove, RunState};
-use super::{Calls, EngineError, Watch};
-use crate::call::{Alternative, Call, CallError, Lineage, Reply, Request, Trail};
+use super::{Calls, Emission, Engine, EngineError, Watch};
+use crate::call::{Alternative, Bounds, Call, CallError, Lineage, Reply, Request, Trail};
 use crate::expr;
 use crate::failure::{Failure, FailureKind};
-use crate::id::StepPath;
+use crate::id::{EventType, StepPath};
 use crate::payload::{Blob, BlobRef, Payload, is_deeper};
-use crate::plan::{CallStep, Fallback, Kind};
+use crate::plan::{CallStep, Fallback, Kind, OnExceeded};
 use crate::record::{Event, Held};
-use crate::store::{SharedBackend, StoreError};
+use crate::store::StoreError;
 
 /// Why a request could not be put together.
 enum Ask {
@@ -45,31 +48,40 @@ struct Begin {
     input: Result<Arc<Value>, Failure>,
 }
 
-type Answer = (StepPath, Result<Reply, CallError>);
+/// What has become of a leaf.
+enum Ended {
+    Called(StepPath, Result<Reply, CallError>),
+    Emitted(StepPath, String, EventType, Result<(), Failure>),
+    Answered(StepPath, Option<Answer>),
+}
 
 /// One run at work.
 pub(super) struct Driver<'a> {
-    backend: SharedBackend,
+    engine: &'a Engine,
     journal: Journal,
     state: RunState,
+    purse: Purse,
     calls: &'a Calls,
     watch: &'a Watch,
 }
 
-type InFlight = FuturesUnordered<BoxFuture<'static, Answer>>;
+type InFlight = FuturesUnordered<BoxFuture<'static, Ended>>;
 
 impl<'a> Driver<'a> {
     pub(super) fn new(
-        backend: SharedBackend,
+        engine: &'a Engine,
         journal: Journal,
         state: RunState,
+        accepted: Option<Timestamp>,
         calls: &'a Calls,
         watch: &'a Watch,
     ) -> Self {
+        let purse = Purse::new(state.plan().budget, accepted);
         Self {
-            backend,
+            engine,
             journal,
             state,
+            purse,
             calls,
             watch,
         }
@@ -82,14 +94,16 @@ impl<'a> Driver<'a> {
         // Whoever drove the run before has left these behind; the append of their new beginning fences it.
         let mut begin = Vec::new();
         for path in self.state.running() {
-            self.happen(&mut events, started(&self.state, &path))?;
+            if !matches!(self.kind(&path), Some(Kind::Approve(_))) {
+                self.happen(&mut events, started(&self.state, &path))?;
+            }
             begin.push(Begin {
                 input: self.state.input_of(&path),
                 path,
             });
         }
         loop {
-            begin.extend(self.decide(&mut events)?);
+            begin.extend(self.decide(&mut events, in_flight.len() + begin.len())?);
             if let Some(outcome) = self.state.conclusion() {
                 self.happen(&mut events, Event::RunFinished { outcome })?;
                 self.append(&mut events).await?;
@@ -114,7 +128,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Decides about every call that waits, until none does; returns those to begin.
-    fn decide(&mut self, events: &mut Vec<Event>) -> Result<Vec<Begin>, EngineError> {
+    fn decide(&mut self, events: &mut Vec<Event>, begun: usize) -> Result<Vec<Begin>, EngineError> {
         let mut begin = Vec::new();
         loop {
             let ready = self.state.ready();
@@ -123,13 +137,13 @@ impl<'a> Driver<'a> {
             }
             for (step, decision) in ready {
                 let event = match decision {
-                    Decision::Start => match self.state.input_of(&step) {
-                        Ok(input) => {
+                    Decision::Start => match self.start(&step, begun + begin.len()) {
+                        Ok((input, event)) => {
                             begin.push(Begin {
-                                path: step.clone(),
+                                path: step,
                                 input: Ok(input),
                             });
-                            started(&self.state, &step)
+                            event
                         }
                         Err(failure) => Event::StepFailed {
                             step,
@@ -147,6 +161,50 @@ impl<'a> Driver<'a> {
                 self.happen(events, event)?;
             }
         }
+    }
+
+    /// What a leaf that may begin gets, and the event that says so. A question to a person carries its own end, so that whoever
+    /// resumes the run waits no longer.
+    fn start(&self, path: &StepPath, begun: usize) -> Result<(Arc<Value>, Event), Failure> {
+        let input = self.state.input_of(path)?;
+        let plan = self.state.plan().clone();
+        let step = self.state.step(path).map(|state| plan.step(state.step));
+        match step.map(|step| &step.kind) {
+            Some(Kind::Approve(approve)) => {
+                let message = self.state.evaluate(path, &approve.message)?;
+                let message = match message.as_ref() {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                let until = approve.timeout.map(|timeout| {
+                    Timestamp::now()
+                        .checked_add(timeout)
+                        .unwrap_or(Timestamp::MAX)
+                });
+                let step = path.clone();
+                let asked = Event::ApprovalAsked {
+                    step,
+                    message,
+                    until,
+                };
+                Ok((input, asked))
+            }
+            Some(Kind::Call(call)) => {
+                let exceeded = self.purse.exceeded(self.state.spent(), begun);
+                let degrades =
+                    plan.budget.on_exceeded == OnExceeded::Degrade && call.policy.degrade.is_some();
+                match exceeded {
+                    Some(failure) if !degrades => Err(failure),
+                    _ => Ok((input, started(&self.state, path))),
+                }
+            }
+            _ => Ok((input, started(&self.state, path))),
+        }
+    }
+
+    fn kind(&self, path: &StepPath) -> Option<&Kind> {
+        let state = self.state.step(path)?;
+        Some(&self.state.plan().step(state.step).kind)
     }
 
     /// Lets an event happen in the state; it counts once it was appended. An append that fails gives up the state with it.
@@ -175,23 +233,66 @@ impl<'a> Driver<'a> {
     async fn begin(&self, steps: Vec<Begin>, in_flight: &mut InFlight) -> Result<(), EngineError> {
         let alone = steps.len() == 1 && in_flight.is_empty();
         for Begin { path, input } in steps {
-            let work = match self.request(&path, input).await? {
-                Err(failure) => ready((
-                    path,
-                    Err(CallError {
-                        failure,
-                        trail: Trail::default(),
-                    }),
-                ))
-                .boxed(),
-                Ok((call, request)) => {
-                    let work = async move { (path, settled(call.call(request)).await) };
-                    if alone { work.boxed() } else { spread(work) }
-                }
+            let work = match self.kind(&path) {
+                Some(Kind::Approve(_)) => self.listen(path),
+                Some(Kind::Emit(event_type)) => self.emit(path, event_type.clone(), input),
+                _ => match self.request(&path, input).await? {
+                    Err(failure) => {
+                        let trail = Trail::default();
+                        ready(Ended::Called(path, Err(CallError { failure, trail }))).boxed()
+                    }
+                    Ok((call, request)) => {
+                        let work =
+                            async move { Ended::Called(path, settled(call.call(request)).await) };
+                        if alone { work.boxed() } else { spread(work) }
+                    }
+                },
             };
             in_flight.push(work);
         }
         Ok(())
+    }
+
+    /// Waits for a person.
+    fn listen(&self, path: StepPath) -> BoxFuture<'static, Ended> {
+        let (backend, run) = (self.engine.backend.clone(), self.state.run());
+        let until = self.state.step(&path).and_then(|step| step.until);
+        async move {
+            let answer = control::answered(backend.as_ref(), run, &path, until).await;
+            Ended::Answered(path, answer)
+        }
+        .boxed()
+    }
+
+    fn emit(
+        &self,
+        path: StepPath,
+        event_type: EventType,
+        data: Result<Arc<Value>, Failure>,
+    ) -> BoxFuture<'static, Ended> {
+        let id = format!("{}/{path}", self.state.run());
+        let flow = self.state.plan().name.clone();
+        let publish = self.engine.publish.clone();
+        async move {
+            let emitted = match (data, publish) {
+                (Err(failure), _) => Err(failure),
+                (_, None) => {
+                    let why = "this host takes no events";
+                    Err(Failure::new(FailureKind::HostError, why))
+                }
+                (Ok(data), Some(publish)) => {
+                    let emission = Emission {
+                        flow,
+                        id: id.clone(),
+                        event_type: event_type.clone(),
+                        data,
+                    };
+                    publish(emission).await
+                }
+            };
+            Ended::Emitted(path, id, event_type, emitted)
+        }
+        .boxed()
     }
 
     /// The call of a step and what it is asked. The inner failure is the step's: an expression gives no value, or there is no call.
@@ -213,7 +314,15 @@ impl<'a> Driver<'a> {
         };
         let asked = async {
             let input = self.payload(input?).await?;
+            let spent = self.state.spent();
+            let degraded = self.purse.exceeded(spent, 0).is_some();
+            let fuel = self.purse.fuel_left(spent).filter(|_| !degraded);
             let request = Request {
+                skill: state.skill.clone(),
+                bounds: Bounds { fuel, memory: None },
+                deadline: self.purse.deadline().filter(|_| !degraded),
+                priority: plan.priority.unwrap_or_default(),
+                degraded,
                 cache_key: self.cache_key(path, step).await?,
                 alternatives: self.alternatives(path, &step.policy.fallback).await?,
                 attempt: state.begun,
@@ -278,7 +387,7 @@ impl<'a> Driver<'a> {
             digest, media_type, ..
         }) = BlobRef::from_value(&value)
         {
-            let bytes = self.backend.blobs().get(digest).await?;
+            let bytes = self.engine.backend.blobs().get(digest).await?;
             let missing = || {
                 Failure::new(
                     FailureKind::InvalidInput,
@@ -291,7 +400,26 @@ impl<'a> Driver<'a> {
         Ok(Arc::new(Payload::from_value(&value)))
     }
 
-    async fn ended(&self, (step, answer): Answer) -> Result<Event, EngineError> {
+    async fn ended(&self, ended: Ended) -> Result<Event, EngineError> {
+        let (step, answer) = match ended {
+            Ended::Called(step, answer) => (step, answer),
+            Ended::Emitted(step, id, event_type, Ok(())) => {
+                return Ok(Event::EventEmitted {
+                    step,
+                    id,
+                    event_type,
+                });
+            }
+            Ended::Emitted(step, _, _, Err(failure)) => {
+                let trail = Trail::default();
+                return Ok(Event::StepFailed {
+                    step,
+                    failure,
+                    trail,
+                });
+            }
+            Ended::Answered(step, answer) => return Ok(self.answered(step, answer)),
+        };
         match answer {
             Ok(Reply { output, trail }) => Ok(match self.value(&output).await? {
                 Ok(value) => Event::StepSucceeded {
@@ -313,12 +441,29 @@ impl<'a> Driver<'a> {
         }
     }
 
+    fn answered(&self, step: StepPath, answer: Option<Answer>) -> Event {
+        let default = match self.kind(&step) {
+            Some(Kind::Approve(approve)) => approve.default,
+            _ => None,
+        };
+        let (approved, by, note) = match answer {
+            Some(answer) => (Some(answer.approved), answer.by, answer.note),
+            None => (default, "the step's default".to_owned(), None),
+        };
+        Event::ApprovalAnswered {
+            step,
+            approved,
+            by,
+            note,
+        }
+    }
+
     async fn value(&self, output: &Payload) -> Result<Result<Value, Failure>, EngineError> {
         Ok(match output {
             Payload::Text(text) => Ok(Value::String(text.clone())),
             Payload::Json(text) => readable(text),
             Payload::Blob(blob) => {
-                let digest = self.backend.blobs().put(blob.bytes.clone()).await?;
+                let digest = self.engine.backend.blobs().put(blob.bytes.clone()).await?;
                 let size = blob.bytes.len() as u64;
                 Ok(BlobRef {
                     digest,
@@ -369,7 +514,7 @@ async fn settled(call: BoxFuture<'_, Result<Reply, CallError>>) -> Result<Reply,
 }
 
 /// On the workers; stopped when the returned future is dropped.
-fn spread(work: impl Future<Output = Answer> + Send + 'static) -> BoxFuture<'static, Answer> {
+fn spread(work: impl Future<Output = Ended> + Send + 'static) -> BoxFuture<'static, Ended> {
     let handle = AbortOnDropHandle::new(tokio::spawn(work));
     async move {
         match handle.await {

@@ -1,31 +1,32 @@
 //! The run state: what a run has done and may do next, as a pure function of its records.
 //!
 //! Live and replay use the same two functions, [`RunState::check`] and [`RunState::apply`]. No IO, no clock, no randomness. Groups
-//! (`sequential`, `parallel`) have no records: what became of them follows from their calls.
+//! (`sequential`, `pipeline`, …) have no records: what became of them follows from their leaves, the steps that call, emit or ask.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod groups;
+mod hierarchical;
+mod moves;
+mod pipeline;
+mod scope;
+mod step;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
-use crate::call::Trail;
-use crate::expr::{ExprError, Scope, Template};
+pub use self::moves::IllegalMove;
+use self::scope::{Frame, FrameId, RUN, With, expression_failure};
+use self::step::{Place, Work, as_value};
+pub use self::step::{Status, StepState, Tally};
+use crate::call::{Trail, Usage};
+use crate::expr::Template;
 use crate::failure::{Failure, FailureKind};
-use crate::id::{RunId, StepPath};
-use crate::plan::{Kind, Plan, Require, Step, StepRef};
+use crate::id::{RunId, SkillName, StepPath};
+use crate::plan::{Entry, OnError, Plan, StepRef};
 use crate::record::{Event, Held, Outcome};
-
-/// A move that the state does not allow: a journal that was damaged or written by something else, never a bad flow.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the journal is not consistent: {0}")]
-pub struct IllegalMove(String);
-
-impl IllegalMove {
-    /// No step can go on, and the run has not ended.
-    pub(super) fn stuck() -> Self {
-        Self("no step can go on, and the run has not ended".into())
-    }
-}
 
 /// Where a run stands.
 #[derive(Debug, Clone)]
@@ -33,59 +34,32 @@ pub struct RunState {
     plan: Arc<Plan>,
     run: RunId,
     input: Arc<Value>,
-    /// Every step that was reached, in the order in which it was.
-    steps: Vec<StepState>,
-    by_path: BTreeMap<StepPath, usize>,
-    /// What `steps.ID` sees: outputs, and null for skipped steps.
-    outputs: BTreeMap<String, Arc<Value>>,
-    /// Calls that wait for somebody to begin them.
-    waiting: BTreeSet<usize>,
+    event: Option<Value>,
+    /// Every step that was reached and still matters, in the order in which it was.
+    steps: BTreeMap<Place, StepState>,
+    by_path: BTreeMap<StepPath, Place>,
+    next_place: Place,
+    frames: BTreeMap<FrameId, Frame>,
+    next_frame: FrameId,
+    /// Leaves that wait for somebody to begin them.
+    waiting: BTreeSet<Place>,
+    /// Steps that have ended and whose parents have not been told. A list, because telling them in place would recurse once a round.
+    ended: VecDeque<Place>,
+    spent: Spent,
     started: bool,
     outcome: Option<Outcome>,
 }
 
-/// Where one step of a run stands.
-#[derive(Debug, Clone)]
-pub struct StepState {
-    /// Which step of the plan.
-    pub step: StepRef,
-    /// Where it stands in the run.
-    pub path: StepPath,
-    /// What became of it so far.
-    pub status: Status,
-    /// What happened on the way, once it has ended.
-    pub trail: Trail,
-    /// How often it was begun.
-    pub begun: u32,
-    parent: Option<usize>,
-    /// What its parent hands down: `prev`, and its input unless it has a `with`.
-    given: Arc<Value>,
-    /// The children that were reached, in plan order.
-    children: Vec<usize>,
+/// What a run has used so far, failed attempts included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Sums over all attempts.
+    pub usage: Usage,
+    /// Attempts.
+    pub calls: u64,
 }
 
-/// What became of a step so far.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Status {
-    /// Reached, not begun; for a group: its children are at work.
-    Waiting,
-    /// A call that was begun.
-    Running,
-    /// Ended with an output.
-    Succeeded(Arc<Value>),
-    /// Ended without one. The path names the call that made it fail.
-    Failed(StepPath, Failure),
-    /// Its guard was false.
-    Skipped,
-}
-
-impl Status {
-    fn has_ended(&self) -> bool {
-        matches!(self, Self::Succeeded(_) | Self::Failed(..) | Self::Skipped)
-    }
-}
-
-/// What to do with a call that waits.
+/// What to do with a leaf that waits.
 #[derive(Debug, Clone)]
 pub enum Decision {
     /// Begin it.
@@ -96,6 +70,16 @@ pub enum Decision {
     Fail(Failure),
 }
 
+/// Where a step is entered.
+#[derive(Default)]
+struct Spot {
+    frame: FrameId,
+    outer: Option<StepPath>,
+    index: Option<usize>,
+    skill: Option<SkillName>,
+    cursor: Option<Value>,
+}
+
 impl RunState {
     /// A run of which nothing is known yet.
     pub fn new(plan: Arc<Plan>, run: RunId) -> Self {
@@ -103,10 +87,15 @@ impl RunState {
             plan,
             run,
             input: Arc::new(Value::Null),
-            steps: Vec::new(),
+            event: None,
+            steps: BTreeMap::new(),
             by_path: BTreeMap::new(),
-            outputs: BTreeMap::new(),
+            next_place: 0,
+            frames: BTreeMap::from([(RUN, Frame::default())]),
+            next_frame: RUN + 1,
             waiting: BTreeSet::new(),
+            ended: VecDeque::new(),
+            spent: Spent::default(),
             started: false,
             outcome: None,
         }
@@ -126,72 +115,33 @@ impl RunState {
         Ok(state)
     }
 
-    /// Whether `event` may happen now.
-    pub fn check(&self, event: &Event) -> Result<(), IllegalMove> {
-        let illegal = |why: String| Err(IllegalMove(why));
-        if self.outcome.is_some() {
-            return illegal(format!("{} after the run has finished", name(event)));
-        }
-        match event {
-            Event::RunStarted { digest, input, .. } => match (self.started, input) {
-                (true, _) => illegal("the run started twice".into()),
-                _ if *digest != self.plan.digest => {
-                    illegal("it belongs to another version of the flow".into())
-                }
-                (false, Held::Blob(_)) => illegal("the input was not read".into()),
-                (false, Held::Inline(_)) => Ok(()),
-            },
-            _ if !self.started => illegal(format!("{} before the run has started", name(event))),
-            Event::StepStarted { step, attempt } => {
-                let state = self.call_at(step)?;
-                match state.status {
-                    Status::Waiting | Status::Running if *attempt == state.begun + 1 => Ok(()),
-                    _ => illegal(format!(
-                        "step `{step}` cannot start for the {attempt}. time"
-                    )),
-                }
-            }
-            Event::StepSucceeded { step, output, .. } => {
-                match (&self.call_at(step)?.status, output) {
-                    (Status::Running, Held::Inline(_)) => Ok(()),
-                    (Status::Running, Held::Blob(_)) => {
-                        illegal(format!("the output of step `{step}` was not read"))
-                    }
-                    _ => illegal(format!("step `{step}` succeeded, but was not running")),
-                }
-            }
-            Event::StepFailed { step, .. } => match self.call_at(step)?.status {
-                Status::Running | Status::Waiting => Ok(()),
-                _ => illegal(format!("step `{step}` failed, but had ended")),
-            },
-            Event::StepSkipped { step } => match self.call_at(step)?.status {
-                Status::Waiting => Ok(()),
-                _ => illegal(format!("step `{step}` was skipped, but had been started")),
-            },
-            Event::RunFinished { .. } if self.root_ended() => Ok(()),
-            Event::RunFinished { .. } => illegal("the run finished while steps were open".into()),
-        }
-    }
-
     /// Makes `event`, which [`check`](Self::check) has allowed, part of the state.
     pub fn apply(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { input, .. } => {
+            Event::RunStarted { input, event, .. } => {
                 self.started = true;
                 self.input = inline(input);
-                self.enter(self.plan.root, None, self.input.clone());
+                // A cause holds texts only, so it always has a JSON form.
+                self.event = event
+                    .as_ref()
+                    .and_then(|cause| serde_json::to_value(cause).ok());
+                if let Some(root) = self.entry(event.as_deref().map(|cause| &cause.event_type)) {
+                    self.enter(root, None, Spot::default(), self.input.clone());
+                }
             }
             Event::StepStarted { step, attempt } => self.at(step, |state, at| {
                 state.waiting.remove(&at);
-                state.steps[at].status = Status::Running;
-                state.steps[at].begun = *attempt;
+                state.change(at, |step| {
+                    step.status = Status::Running;
+                    step.begun = *attempt;
+                });
             }),
             Event::StepSucceeded {
                 step,
                 output,
                 trail,
             } => self.at(step, |state, at| {
-                state.steps[at].trail = trail.clone();
+                state.account(at, trail);
                 state.succeed(at, inline(output));
             }),
             Event::StepFailed {
@@ -199,48 +149,90 @@ impl RunState {
                 failure,
                 trail,
             } => self.at(step, |state, at| {
-                state.steps[at].trail = trail.clone();
-                state.settle(at, Status::Failed(step.clone(), failure.clone()));
+                state.account(at, trail);
+                state.fail(at, step.clone(), failure.clone());
             }),
             Event::StepSkipped { step } => {
-                self.at(step, |state, at| state.settle(at, Status::Skipped))
+                self.at(step, |state, at| state.settle(at, Status::Skipped));
             }
-            Event::RunFinished { outcome } => self.outcome = Some(outcome.clone()),
+            Event::EventEmitted {
+                step,
+                id,
+                event_type,
+            } => self.at(step, |state, at| {
+                state.succeed(at, Arc::new(json!({ "id": id, "type": event_type })));
+            }),
+            Event::ApprovalAsked { step, until, .. } => self.at(step, |state, at| {
+                state.waiting.remove(&at);
+                state.change(at, |step| {
+                    step.status = Status::Running;
+                    step.until = *until;
+                });
+            }),
+            Event::ApprovalAnswered {
+                step,
+                approved,
+                by,
+                note,
+            } => self.at(step, |state, at| match approved {
+                Some(true) => {
+                    let answer = json!({ "approved": true, "by": by, "note": note });
+                    state.succeed(at, Arc::new(answer));
+                }
+                Some(false) => {
+                    let note = note.as_ref().map(|note| format!(": {note}"));
+                    let why = format!("{by} did not approve{}", note.unwrap_or_default());
+                    let failure = Failure::new(FailureKind::Denied, why);
+                    state.fail(at, step.clone(), failure);
+                }
+                None => {
+                    let why = "nobody has answered in time; a `default` would be taken then";
+                    let failure = Failure::new(FailureKind::Deadline, why);
+                    state.fail(at, step.clone(), failure);
+                }
+            }),
+            Event::RunFinished { outcome } => {
+                self.outcome = Some(outcome.clone());
+                self.waiting.clear();
+            }
         }
+        self.tell_parents();
     }
 
-    /// The calls that wait to be begun, each with what to do about it.
+    /// The leaves that wait to be begun, each with what to do about it.
     pub fn ready(&self) -> Vec<(StepPath, Decision)> {
         self.waiting
             .iter()
-            .map(|&at| (self.steps[at].path.clone(), self.decide(at)))
+            .filter_map(|at| self.steps.get(at))
+            .map(|state| (state.path.clone(), self.decide(state)))
             .collect()
     }
 
-    /// The calls that were begun and have not ended: after a replay, those that the last owner of the run has left behind.
+    /// The leaves that were begun and have not ended: after a replay, those that the last owner of the run has left behind.
     pub fn running(&self) -> Vec<StepPath> {
         let running = |state: &&StepState| state.status == Status::Running;
-        self.steps
-            .iter()
-            .filter(running)
-            .map(|state| state.path.clone())
-            .collect()
+        let running = self.steps.values().filter(running);
+        running.map(|state| state.path.clone()).collect()
     }
 
-    /// What a call gets as input.
+    /// What a leaf gets as input.
     pub fn input_of(&self, path: &StepPath) -> Result<Arc<Value>, Failure> {
-        let at = self.place(path)?;
-        self.value(at, self.plan.step(self.steps[at].step).with.as_ref())
+        let state = self.reached(path)?;
+        let input = self.value(state, self.plan.step(state.step).with.as_ref())?;
+        match &state.cursor {
+            None => Ok(input),
+            Some(cursor) => pipeline::with_cursor(&input, cursor),
+        }
     }
 
     /// The value of a template that belongs to the step at `path`, such as the `with` of one of its fallbacks.
     pub fn evaluate(&self, path: &StepPath, template: &Template) -> Result<Arc<Value>, Failure> {
-        self.value(self.place(path)?, Some(template))
+        self.value(self.reached(path)?, Some(template))
     }
 
     /// How the run ends, once every step has ended; before that `None`.
     pub fn conclusion(&self) -> Option<Outcome> {
-        let root = self.steps.first()?;
+        let (_, root) = self.steps.first_key_value()?;
         let output = match &root.status {
             Status::Waiting | Status::Running => return None,
             Status::Failed(step, failure) => {
@@ -249,22 +241,20 @@ impl RunState {
                     failure: failure.clone(),
                 });
             }
-            Status::Succeeded(output) => output.clone(),
+            Status::Succeeded(output) | Status::Excused(_, _, output) => output.clone(),
             Status::Skipped => Arc::new(Value::Null),
         };
         let output = match &self.plan.output {
             None => Ok(output),
-            Some(template) => self
-                .in_scope(&output, |scope| template.eval(scope))
-                .map(Arc::new),
+            Some(template) => self.eval(RUN, With::prev(&output), template),
         };
         Some(match output {
             Ok(output) => Outcome::Succeeded {
                 output: Held::Inline(output),
             },
-            Err(error) => Outcome::Failed {
+            Err(failure) => Outcome::Failed {
                 step: None,
-                failure: expression_failure(&error),
+                failure,
             },
         })
     }
@@ -274,14 +264,20 @@ impl RunState {
         self.outcome.as_ref()
     }
 
-    /// Every step that was reached, in the order in which it was.
-    pub fn steps(&self) -> &[StepState] {
-        &self.steps
+    /// Every step that was reached, in the order in which it was. The items of a pipeline are counted on their stage
+    /// ([`StepState::tally`]) and not kept once they have gone through.
+    pub fn steps(&self) -> impl Iterator<Item = &StepState> {
+        self.steps.values()
     }
 
-    /// The step at `path`, when it was reached.
+    /// The step at `path`, when it was reached and is kept.
     pub fn step(&self, path: &StepPath) -> Option<&StepState> {
-        self.by_path.get(path).map(|&at| &self.steps[at])
+        self.steps.get(self.by_path.get(path)?)
+    }
+
+    /// What the run has used so far.
+    pub fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// The plan.
@@ -294,231 +290,212 @@ impl RunState {
         self.run
     }
 
-    fn place(&self, path: &StepPath) -> Result<usize, Failure> {
+    /// The step that a run begins with, which for an event-driven flow depends on the event.
+    fn entry(&self, event: Option<&crate::id::EventType>) -> Option<StepRef> {
+        match &self.plan.entry {
+            Entry::Root(root) => Some(*root),
+            Entry::On(handlers) => handlers.get(event?).map(|handler| handler.step),
+        }
+    }
+
+    fn reached(&self, path: &StepPath) -> Result<&StepState, Failure> {
         let unknown = || {
             Failure::new(
                 FailureKind::HostError,
                 format!("step `{path}` was not reached"),
             )
         };
-        self.by_path.get(path).copied().ok_or_else(unknown)
+        self.step(path).ok_or_else(unknown)
     }
 
-    fn decide(&self, at: usize) -> Decision {
-        let state = &self.steps[at];
-        match self.guard(self.plan.step(state.step), &state.given) {
+    fn decide(&self, state: &StepState) -> Decision {
+        match self.guard(state) {
             Ok(true) => Decision::Start,
             Ok(false) => Decision::Skip,
-            Err(error) => Decision::Fail(expression_failure(&error)),
+            Err(failure) => Decision::Fail(failure),
         }
     }
 
-    fn guard(&self, step: &Step, given: &Value) -> Result<bool, ExprError> {
-        step.when.as_ref().map_or(Ok(true), |when| {
-            self.in_scope(given, |scope| when.holds(scope))
+    fn guard(&self, state: &StepState) -> Result<bool, Failure> {
+        let Some(when) = &self.plan.step(state.step).when else {
+            return Ok(true);
+        };
+        self.in_scope(state.frame, With::prev(&state.given), |scope| {
+            when.holds(scope)
         })
+        .map_err(|error| expression_failure(&error))
     }
 
-    fn value(&self, at: usize, template: Option<&Template>) -> Result<Arc<Value>, Failure> {
-        let given = &self.steps[at].given;
+    fn value(&self, state: &StepState, template: Option<&Template>) -> Result<Arc<Value>, Failure> {
         match template {
-            None => Ok(given.clone()),
-            Some(template) => {
-                let value = self.in_scope(given, |scope| template.eval(scope));
-                value
-                    .map(Arc::new)
-                    .map_err(|error| expression_failure(&error))
-            }
+            None => Ok(state.given.clone()),
+            Some(template) => self.eval(state.frame, With::prev(&state.given), template),
         }
     }
 
-    fn in_scope<R>(&self, prev: &Value, eval: impl FnOnce(Scope<'_>) -> R) -> R {
-        let lookup = |id: &str| self.outputs.get(id).map(AsRef::as_ref);
-        eval(Scope {
-            input: &self.input,
-            prev,
-            steps: &lookup,
-            run: self.run,
-        })
-    }
-
-    /// Reaches a step: a call waits, a group goes on to its children at once.
-    fn enter(&mut self, step: StepRef, parent: Option<usize>, given: Arc<Value>) {
+    /// Reaches a step: a leaf waits, a group goes on to its children at once.
+    fn enter(
+        &mut self,
+        step: StepRef,
+        parent: Option<Place>,
+        spot: Spot,
+        given: Arc<Value>,
+    ) -> Place {
         let plan = self.plan.clone();
-        let at = self.steps.len();
-        let path = StepPath::of(&plan.step(step).id);
+        let at = self.next_place;
+        self.next_place += 1;
+        let Spot {
+            frame,
+            outer,
+            index,
+            skill,
+            cursor,
+        } = spot;
+        let path = StepPath::within(outer.as_ref(), &plan.step(step).id, index);
         self.by_path.insert(path.clone(), at);
-        self.steps.push(StepState {
+        let state = StepState {
             step,
+            // What repeats a step is also what its children are inside of.
+            outer: index.map_or(outer, |_| Some(path.clone())),
             path,
             status: Status::Waiting,
             trail: Trail::default(),
             begun: 0,
+            until: None,
+            skill,
+            tally: None,
             parent,
             given,
+            cursor,
+            frame,
             children: Vec::new(),
-        });
+            work: Work::Plain,
+        };
+        self.steps.insert(at, state);
         if let Some(parent) = parent {
-            self.steps[parent].children.push(at);
+            self.change(parent, |parent| parent.children.push(at));
         }
-        match &plan.step(step).kind {
-            Kind::Call(_) => {
-                self.waiting.insert(at);
-            }
-            Kind::Sequential(_) | Kind::Parallel { .. } => self.open(at, plan.step(step)),
+        if plan.step(step).kind.is_leaf() {
+            self.waiting.insert(at);
+        } else {
+            self.open(at);
         }
-    }
-
-    fn open(&mut self, at: usize, step: &Step) {
-        match self.guard(step, &self.steps[at].given) {
-            Ok(true) => {}
-            Ok(false) => return self.settle(at, Status::Skipped),
-            Err(error) => return self.fail(at, expression_failure(&error)),
-        }
-        match self.value(at, step.with.as_ref()) {
-            Ok(given) => self.steps[at].given = given.clone(),
-            Err(failure) => return self.fail(at, failure),
-        }
-        let given = self.steps[at].given.clone();
-        match &step.kind {
-            Kind::Call(_) => {}
-            Kind::Sequential(steps) => match steps.first() {
-                Some(&first) => self.enter(first, Some(at), given),
-                None => self.succeed(at, given),
-            },
-            Kind::Parallel { branches, .. } => {
-                for &branch in branches {
-                    self.enter(branch, Some(at), given.clone());
-                }
-                if branches.is_empty() {
-                    self.succeed(at, Arc::new(Value::Object(Map::new())));
-                }
-            }
-        }
+        at
     }
 
     /// A step has its plain output: reshapes it and settles.
-    fn succeed(&mut self, at: usize, output: Arc<Value>) {
-        let plan = self.plan.clone();
-        let reshaped = match &plan.step(self.steps[at].step).output {
-            None => Ok(output),
-            Some(template) => self
-                .in_scope(&output, |scope| template.eval(scope))
-                .map(Arc::new),
+    fn succeed(&mut self, at: Place, output: Arc<Value>) {
+        let Some(state) = self.steps.get(&at) else {
+            return;
+        };
+        let with = With {
+            prev: &output,
+            error: Some(&Value::Null),
+        };
+        let reshaped = match &self.plan.step(state.step).output {
+            None => Ok(output.clone()),
+            Some(template) => self.eval(state.frame, with, template),
         };
         match reshaped {
             Ok(output) => self.settle(at, Status::Succeeded(output)),
-            Err(error) => self.fail(at, expression_failure(&error)),
+            Err(failure) => {
+                let path = state.path.clone();
+                self.settle(at, Status::Failed(path, failure));
+            }
         }
     }
 
-    fn fail(&mut self, at: usize, failure: Failure) {
-        let path = self.steps[at].path.clone();
-        self.settle(at, Status::Failed(path, failure));
+    /// A step has failed because of the leaf `by`: settles, and lets the flow go on where the step says so.
+    fn fail(&mut self, at: Place, by: StepPath, failure: Failure) {
+        let Some(state) = self.steps.get(&at) else {
+            return;
+        };
+        let step = self.plan.step(state.step);
+        if step.on_error == OnError::Fail {
+            return self.settle(at, Status::Failed(by, failure));
+        }
+        let error = as_value(&by, &failure);
+        let with = With {
+            prev: &Value::Null,
+            error: Some(&error),
+        };
+        let instead = match &step.output {
+            None => Ok(Arc::new(Value::Null)),
+            Some(template) => self.eval(state.frame, with, template),
+        };
+        match instead {
+            Ok(value) => self.settle(at, Status::Excused(by, failure, value)),
+            Err(second) => {
+                let path = state.path.clone();
+                self.settle(at, Status::Failed(path, second));
+            }
+        }
     }
 
-    /// A step has ended: lets `steps.ID` see it and its parent go on.
-    fn settle(&mut self, at: usize, status: Status) {
+    /// A failure that the step itself is the reason for.
+    fn fail_itself(&mut self, at: Place, failure: Failure) {
+        if let Some(state) = self.steps.get(&at) {
+            let path = state.path.clone();
+            self.fail(at, path, failure);
+        }
+    }
+
+    /// A step has ended: lets `steps.ID` see it; its parent is told next.
+    fn settle(&mut self, at: Place, status: Status) {
         self.waiting.remove(&at);
-        let seen = match &status {
-            Status::Succeeded(output) => Some(output.clone()),
-            Status::Skipped => Some(Arc::new(Value::Null)),
-            Status::Waiting | Status::Running | Status::Failed(..) => None,
+        let seen = status.seen();
+        let Some(state) = self.steps.get_mut(&at) else {
+            return;
         };
-        let id = &self.plan.step(self.steps[at].step).id;
-        if let Some(output) = seen {
-            self.outputs.insert(id.as_str().to_owned(), output);
+        state.status = status;
+        state.work = Work::Plain;
+        let (step, frame) = (state.step, state.frame);
+        if let (Some(output), Some(frame)) = (seen, self.frames.get_mut(&frame)) {
+            frame.set_output(self.plan.step(step).id.as_str(), output);
         }
-        self.steps[at].status = status;
-        if let Some(parent) = self.steps[at].parent {
-            self.child_ended(parent, at);
-        }
+        self.ended.push_back(at);
     }
 
-    fn child_ended(&mut self, at: usize, child: usize) {
-        let plan = self.plan.clone();
-        match &plan.step(self.steps[at].step).kind {
-            Kind::Call(_) => {}
-            Kind::Sequential(steps) => self.next_in_sequence(at, child, steps),
-            Kind::Parallel { branches, require } => {
-                let all_here = self.steps[at].children.len() == branches.len();
-                if all_here && self.children(at).all(|branch| branch.status.has_ended()) {
-                    self.join(at, *require);
-                }
+    fn tell_parents(&mut self) {
+        while let Some(at) = self.ended.pop_front() {
+            if let Some(parent) = self.steps.get(&at).and_then(|state| state.parent) {
+                self.child_ended(parent, at);
             }
         }
     }
 
-    fn next_in_sequence(&mut self, at: usize, child: usize, steps: &[StepRef]) {
-        let given = match &self.steps[child].status {
-            Status::Failed(step, failure) => {
-                let status = Status::Failed(step.clone(), failure.clone());
-                return self.settle(at, status);
-            }
-            Status::Succeeded(output) => output.clone(),
-            // A skipped step is as if it were not there.
-            Status::Skipped | Status::Waiting | Status::Running => self.steps[child].given.clone(),
+    /// Drops a step, what is inside it, and the way to them.
+    fn forget(&mut self, at: Place) {
+        let Some(state) = self.steps.remove(&at) else {
+            return;
         };
-        match steps.get(self.steps[at].children.len()) {
-            Some(&next) => self.enter(next, Some(at), given),
-            None => self.succeed(at, given),
+        self.by_path.remove(&state.path);
+        self.waiting.remove(&at);
+        for child in state.children {
+            self.forget(child); // as deep as a flow nests, not as long as it runs
         }
     }
 
-    /// Every branch has ended: the group's output is a map from id to output, if enough have succeeded.
-    fn join(&mut self, at: usize, require: Require) {
-        let mut output = Map::new();
-        let mut failed: Vec<(StepPath, Failure)> = Vec::new();
-        for branch in self.children(at) {
-            let id = self.plan.step(branch.step).id.as_str().to_owned();
-            match &branch.status {
-                Status::Succeeded(value) => drop(output.insert(id, Value::clone(value))),
-                Status::Failed(step, failure) => failed.push((step.clone(), failure.clone())),
-                Status::Skipped | Status::Waiting | Status::Running => {}
-            }
+    fn account(&mut self, at: Place, trail: &Trail) {
+        self.spent.usage = self.spent.usage.plus(trail.usage());
+        self.spent.calls += trail.attempts.len() as u64;
+        self.change(at, |step| step.trail = trail.clone());
+    }
+
+    fn children(&self, at: Place) -> impl Iterator<Item = &StepState> {
+        let children = self.steps.get(&at).map(|state| &state.children[..]);
+        let children = children.unwrap_or_default().iter();
+        children.filter_map(|child| self.steps.get(child))
+    }
+
+    fn change(&mut self, at: Place, change: impl FnOnce(&mut StepState)) {
+        if let Some(state) = self.steps.get_mut(&at) {
+            change(state);
         }
-        let enough = match require {
-            Require::All => failed.is_empty(),
-            Require::Any => failed.is_empty() || !output.is_empty(),
-            Require::AtLeast(count) => output.len() >= count,
-        };
-        match failed.first() {
-            _ if enough => self.succeed(at, Arc::new(Value::Object(output))),
-            Some((first, failure)) => {
-                let status = Status::Failed(first.clone(), joined_failure(failure, &failed));
-                self.settle(at, status);
-            }
-            None => {
-                let why = format!(
-                    "only {} branches ran, the others were skipped",
-                    output.len()
-                );
-                self.fail(at, Failure::new(FailureKind::Fatal, why));
-            }
-        }
-    }
-
-    fn children(&self, at: usize) -> impl Iterator<Item = &StepState> {
-        self.steps[at]
-            .children
-            .iter()
-            .map(|&child| &self.steps[child])
-    }
-
-    fn root_ended(&self) -> bool {
-        self.steps
-            .first()
-            .is_some_and(|root| root.status.has_ended())
-    }
-
-    fn call_at(&self, path: &StepPath) -> Result<&StepState, IllegalMove> {
-        let is_call = |state: &&StepState| matches!(self.plan.step(state.step).kind, Kind::Call(_));
-        let state = self.step(path).filter(is_call);
-        state.ok_or_else(|| IllegalMove(format!("there is no step `{path}` to call at this point")))
     }
 
     /// `check` has found the step, so it is there.
-    fn at(&mut self, path: &StepPath, change: impl FnOnce(&mut Self, usize)) {
+    fn at(&mut self, path: &StepPath, change: impl FnOnce(&mut Self, Place)) {
         if let Some(&at) = self.by_path.get(path) {
             change(self, at);
         }
@@ -532,36 +509,3 @@ fn inline(held: &Held) -> Arc<Value> {
         Held::Blob(blob) => Arc::new(blob.to_value()),
     }
 }
-
-fn expression_failure(error: &ExprError) -> Failure {
-    Failure::new(FailureKind::InvalidInput, error.to_string())
-}
-
-/// The first failure speaks for the group; the message names all of them.
-fn joined_failure(first: &Failure, all: &[(StepPath, Failure)]) -> Failure {
-    if all.len() == 1 {
-        return first.clone();
-    }
-    let each: Vec<_> = all
-        .iter()
-        .map(|(step, failure)| format!("`{step}` {failure}"))
-        .collect();
-    Failure::new(
-        first.kind,
-        format!("{} branches failed: {}", all.len(), each.join("; ")),
-    )
-}
-
-fn name(event: &Event) -> &'static str {
-    match event {
-        Event::RunStarted { .. } => "run-started",
-        Event::StepStarted { .. } => "step-started",
-        Event::StepSucceeded { .. } => "step-succeeded",
-        Event::StepFailed { .. } => "step-failed",
-        Event::StepSkipped { .. } => "step-skipped",
-        Event::RunFinished { .. } => "run-finished",
-    }
-}
-
-#[cfg(test)]
-mod tests;

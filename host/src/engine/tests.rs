@@ -206,8 +206,8 @@ async fn whoever_was_overtaken_commits_nothing() {
     )
     .expect("legal");
     let watch = Watch::default();
-    let backend: SharedBackend = Arc::new(rival.store.clone());
-    let state = drive::Driver::new(backend, driven.0, state, &rival.calls, &watch)
+    let engine = rival.engine();
+    let state = drive::Driver::new(&engine, driven.0, state, None, &rival.calls, &watch)
         .run()
         .await
         .expect("driven on");

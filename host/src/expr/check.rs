@@ -13,7 +13,9 @@ use cel::common::ast::{
 use super::{MAX_NESTING, MAX_SOURCE, References, STANDARD, code, syntax};
 
 /// The variables.
-const ROOTS: [&str; 4] = ["input", "prev", "run", "steps"];
+const ROOTS: [&str; 8] = [
+    "error", "event", "index", "input", "item", "prev", "run", "steps",
+];
 /// The functions; all are CEL's own.
 const FUNCTIONS: [&str; 12] = [
     "bool",

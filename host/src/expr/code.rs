@@ -35,7 +35,27 @@ pub(super) enum Root {
     Input,
     Prev,
     Run,
+    Item,
+    Index,
+    Error,
+    Event,
     Step(String),
+}
+
+impl Root {
+    /// The variable's name in CEL; steps share one.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Prev => "prev",
+            Self::Run => "run",
+            Self::Item => "item",
+            Self::Index => "index",
+            Self::Error => "error",
+            Self::Event => "event",
+            Self::Step(_) => "steps",
+        }
+    }
 }
 
 /// A way into a value.
@@ -141,12 +161,17 @@ impl Path {
 }
 
 fn root(name: &str) -> Option<Root> {
-    match name {
-        "input" => Some(Root::Input),
-        "prev" => Some(Root::Prev),
-        "run" => Some(Root::Run),
-        _ => None,
-    }
+    use Root as R;
+    let all = [
+        R::Input,
+        R::Prev,
+        R::Run,
+        R::Item,
+        R::Index,
+        R::Error,
+        R::Event,
+    ];
+    all.into_iter().find(|root| root.name() == name)
 }
 
 /// The id, when `expr` is `steps.ID` or `steps['ID']` (in `has(steps.ID)` too).

@@ -75,9 +75,17 @@ impl Evaluation<'_> {
             Root::Input => Ok(self.scope.input),
             Root::Prev => Ok(self.scope.prev),
             Root::Run => Ok(&self.run),
+            Root::Item => self.local(root, self.scope.local.item),
+            Root::Index => self.local(root, self.scope.local.index),
+            Root::Error => self.local(root, self.scope.local.error),
+            Root::Event => self.local(root, self.scope.local.event),
             Root::Step(id) => (self.scope.steps)(id)
                 .ok_or_else(|| format!("step `{}` has no output (yet)", id.escape_debug())),
         }
+    }
+
+    fn local<'v>(&self, root: &Root, value: Option<&'v Value>) -> Result<&'v Value, String> {
+        value.ok_or_else(|| format!("there is no `{}` here", root.name()))
     }
 
     fn walk(&self, path: &Path) -> Result<&Value, String> {
@@ -130,12 +138,10 @@ fn compute(cel: &Cel, needs: &[(&Root, &Value)], budget: &meter::Budget) -> Resu
     for (need, value) in needs {
         let value = convert::to_cel(value);
         match need {
-            Root::Input => context.add_variable_as_val("input", value),
-            Root::Prev => context.add_variable_as_val("prev", value),
-            Root::Run => context.add_variable_as_val("run", value),
             Root::Step(id) => {
                 steps.insert(CelMapKey::from(id.as_str()), value);
             }
+            other => context.add_variable_as_val(other.name(), value),
         }
     }
     if !steps.is_empty() {

@@ -31,6 +31,7 @@ fn eval_with(source: &str, input: &Value) -> Result<Value, ExprError> {
             _ => None,
         },
         run: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().expect("a ULID"),
+        local: Locals::default(),
     };
     Expr::parse(source)?.eval(scope)
 }
@@ -273,6 +274,7 @@ fn a_guard_must_be_true_or_false() {
             prev: &Value::Null,
             steps: &|_| None,
             run: RunId::generate(),
+            local: Locals::default(),
         });
     };
     scope(&|scope| {
@@ -411,6 +413,7 @@ fn template(template: &Value) -> Result<Value, ExprError> {
         prev: &json!("secret"),
         steps: &|_| None,
         run: RunId::generate(),
+        local: Locals::default(),
     };
     Template::parse(template)?.eval(scope)
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics, near};
+use super::inner::{Others, told_outside};
 use super::input;
 use super::lower::{self, list};
 use crate::expr::Template;
@@ -48,15 +49,26 @@ impl CallSite {
 /// Everything in `plan` that does not fit the agents in `catalogue`. Reads the plan's text again to know the places, so it costs
 /// as much as [`super::parse`].
 pub fn check(plan: &Plan, catalogue: &Catalogue) -> Diagnostics {
-    let lowered = match lower::lower(&plan.source, &plan.name) {
-        Ok(lowered) => lowered,
-        Err(problems) => return problems, // the plan was made by hand, from a text that is not its own
-    };
-    let problems = lowered
-        .calls
-        .iter()
-        .filter_map(|site| check_site(&plan.source, site, catalogue));
-    Diagnostics::new(problems.flatten().collect())
+    let mut problems = Vec::new();
+    let texts = std::iter::once(("", &plan.source));
+    let inner = plan.sources.iter();
+    for (name, source) in texts.chain(inner.map(|(name, source)| (name.as_str(), source))) {
+        let others = Others {
+            sources: &plan.sources,
+            around: vec![name.to_owned()],
+        };
+        let lowered = match lower::lower(source, &plan.name, &others) {
+            Ok(lowered) => lowered,
+            Err(problems) => return problems, // the plan was made by hand, from a text that is not its own
+        };
+        let sites = lowered.calls.iter();
+        let found = sites.filter_map(|site| check_site(source, site, catalogue));
+        problems.extend(found.flatten().map(|problem| match name {
+            "" => problem,
+            name => told_outside(&plan.source, name, &problem),
+        }));
+    }
+    Diagnostics::new(problems)
 }
 
 fn check_site(source: &str, site: &CallSite, catalogue: &Catalogue) -> Option<Vec<Diagnostic>> {

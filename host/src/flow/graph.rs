@@ -2,7 +2,8 @@
 //!
 //! One walk gives nodes, edges and frames; the two formats only write them down, each with its own escapes.
 
-use crate::plan::{CallStep, Kind, Plan, Require, Step, StepRef};
+use crate::plan::{CallStep, Entry, Kind, Plan, Require, StageMode, Step, StepRef, Workers};
+use crate::units::Span;
 
 /// A language for pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,20 @@ pub fn graph(plan: &Plan, format: Format) -> String {
         )),
     }
     canvas.node("input", &["input".to_owned()], true);
-    let exits = canvas.step(plan, plan.root, vec!["input".to_owned()]);
+    let exits = match &plan.entry {
+        Entry::Root(root) => canvas.step(plan, *root, vec!["input".to_owned()]),
+        Entry::On(handlers) => handlers
+            .iter()
+            .flat_map(|(event, handler)| {
+                let node = format!("e{}", handler.step.0);
+                let every = handler.every.map(|every| format!("every {}", Span(every)));
+                let lines: Vec<_> = std::iter::once(event.to_string()).chain(every).collect();
+                canvas.node(&node, &lines, true);
+                canvas.edge("input", &node, None);
+                canvas.step(plan, handler.step, vec![node])
+            })
+            .collect(),
+    };
     canvas.node("output", &["output".to_owned()], true);
     for exit in exits {
         canvas.edge(&exit, "output", None);
@@ -53,18 +67,23 @@ impl Canvas {
         let step = plan.step(at);
         match &step.kind {
             Kind::Call(call) => {
-                let node = format!("s{}", at.0);
-                self.node(&node, &lines(step, call), false);
-                for entry in entries {
-                    self.edge(&entry, &node, None);
-                }
+                let node = self.leaf(at, &lines(step, Some(call.to_string())), &entries);
                 self.fallbacks(&node, call);
                 vec![node]
+            }
+            Kind::Emit(event) => {
+                vec![self.leaf(at, &lines(step, Some(format!("emits {event}"))), &entries)]
+            }
+            Kind::Approve(_) => {
+                let asks = Some("asks a person".to_owned());
+                vec![self.leaf(at, &lines(step, asks), &entries)]
             }
             Kind::Sequential(steps) => steps
                 .iter()
                 .fold(entries, |entries, step| self.step(plan, *step, entries)),
-            Kind::Parallel { branches, require } => {
+            Kind::Parallel {
+                branches, require, ..
+            } => {
                 let title = match require {
                     Require::All => step.id.to_string(),
                     Require::Any => format!("{} (any)", step.id),
@@ -78,7 +97,70 @@ impl Canvas {
                 self.close();
                 exits
             }
+            Kind::Hierarchical(parts) => {
+                self.open(step.id.as_str());
+                let planned = self.step(plan, parts.plan, entries);
+                let workers: Vec<StepRef> = match &parts.workers {
+                    Workers::Fixed(workers) => workers.values().copied().collect(),
+                    Workers::BySkill(worker) => vec![*worker],
+                };
+                let done = workers
+                    .into_iter()
+                    .flat_map(|worker| self.step(plan, worker, planned.clone()))
+                    .collect();
+                let exits = self.step(plan, parts.synthesize, done);
+                self.close();
+                exits
+            }
+            Kind::Pipeline(stages) => {
+                self.open(step.id.as_str());
+                let exits = stages.iter().fold(entries, |entries, stage| {
+                    let exits = self.step(plan, stage.step, entries);
+                    if stage.mode == StageMode::Pages {
+                        exits
+                            .iter()
+                            .for_each(|exit| self.edge(exit, exit, Some("next page")));
+                    }
+                    exits
+                });
+                self.close();
+                exits
+            }
+            Kind::Route(arms) => {
+                self.open(step.id.as_str());
+                let mut exits: Vec<String> = arms
+                    .iter()
+                    .flat_map(|arm| self.step(plan, arm.step, entries.clone()))
+                    .collect();
+                self.close();
+                if arms.iter().all(|arm| arm.when.is_some()) {
+                    exits.extend(entries);
+                }
+                exits
+            }
+            Kind::Repeat(parts) => {
+                self.open(&format!("{} (up to {} rounds)", step.id, parts.max));
+                let exits = self.step(plan, parts.body, entries);
+                self.close();
+                exits
+            }
+            Kind::Flow(inner) => {
+                self.open(&format!("{} (flow {})", step.id, inner.name));
+                let exits = self.step(plan, inner.root, entries);
+                self.close();
+                exits
+            }
         }
+    }
+
+    /// A step without steps inside.
+    fn leaf(&mut self, at: StepRef, lines: &[String], entries: &[String]) -> String {
+        let node = format!("s{}", at.0);
+        self.node(&node, lines, false);
+        for entry in entries {
+            self.edge(entry, &node, None);
+        }
+        node
     }
 
     fn fallbacks(&mut self, step: &str, call: &CallStep) {
@@ -160,12 +242,9 @@ impl Canvas {
     }
 }
 
-fn lines(step: &Step, call: &CallStep) -> Vec<String> {
+fn lines(step: &Step, does: Option<String>) -> Vec<String> {
     let mut lines = vec![step.id.to_string()];
-    let callee = call.to_string();
-    if callee != step.id.as_str() {
-        lines.push(callee);
-    }
+    lines.extend(does.filter(|does| does != step.id.as_str()));
     if let Some(when) = &step.when {
         let source = when.source();
         let mut short: String = source.chars().take(40).collect();

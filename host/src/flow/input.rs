@@ -8,15 +8,14 @@ use serde_json::Value;
 
 use super::diagnostic::safe;
 use crate::failure::{Failure, FailureKind};
-use crate::plan::Plan;
 
 /// The most violations that one message lists.
 const LISTED: usize = 20;
 
-/// Checks a run's input against the flow's schema. Compiles the schema each time, some 50 µs: a plan is pure data and a run begins
+/// Checks the input of `flow` against its schema, when it has one. Compiles the schema each time, some 50 µs: a plan is pure data and a run begins
 /// once.
-pub fn check_input(plan: &Plan, input: &Value) -> Result<(), Failure> {
-    let Some(schema) = &plan.input else {
+pub fn check_input(flow: &str, schema: Option<&Value>, input: &Value) -> Result<(), Failure> {
+    let Some(schema) = schema else {
         return Ok(());
     };
     let violations = match validator(schema) {
@@ -46,8 +45,7 @@ pub fn check_input(plan: &Plan, input: &Value) -> Result<(), Failure> {
     Err(Failure::new(
         FailureKind::InvalidInput,
         format!(
-            "the input does not fit the flow `{}`: {}",
-            plan.name,
+            "the input does not fit the flow `{flow}`: {}",
             list.join("; ")
         ),
     ))

@@ -40,8 +40,22 @@ pub(super) enum Shape {
     Require,
     /// Failure kinds.
     Kinds,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// A step.
+    Step,
     /// Steps.
     Steps,
+    /// Steps of a pipeline.
+    Stages,
+    /// Steps with conditions.
+    Arms,
+    /// Steps by event type.
+    Handlers,
+    /// An agent, with or without policies.
+    Callee,
+    /// Agents by type.
+    Workers,
     /// Agents to ask instead.
     Fallbacks,
     /// Named sets of policies.
@@ -82,6 +96,11 @@ pub(super) const FLOW: &[Key] = &[
         "JSON Schema of the run's input; it is checked before anything runs.",
     ),
     key(
+        "on",
+        Shape::Handlers,
+        "For an event-driven flow instead of a step: from the type of an event to the step that it starts.",
+    ),
+    key(
         "policies",
         Shape::Policies,
         "Named sets of policies; a step takes one with `policy`.",
@@ -110,6 +129,11 @@ pub(super) const COMMON: &[Key] = &[
         Shape::Template,
         "What the step gives instead of what it got, which is `prev` here.",
     ),
+    key(
+        "on-error",
+        Shape::OneOf(&["fail", "continue"]),
+        "What a failure means: `fail` (the default), or `continue` with null or what `output` makes of `error`.",
+    ),
 ];
 
 /// The one common key that the outermost step may have too.
@@ -133,6 +157,15 @@ pub(super) const AGENT: &[Key] = &[
     ),
 ];
 
+pub(super) const SKILL: &[Key] = &[
+    required(
+        "skill",
+        Shape::Name,
+        "What is asked for, of whichever healthy agent has the skill and the least to do.",
+    ),
+    AGENT[2],
+];
+
 pub(super) const SEQUENTIAL: &[Key] = &[required(
     "sequential",
     Shape::Steps,
@@ -150,7 +183,124 @@ pub(super) const PARALLEL: &[Key] = &[
         Shape::Require,
         "How many must succeed: `all` (the default), `any` or a number.",
     ),
+    CONCURRENCY,
 ];
+
+const CONCURRENCY: Key = key(
+    "concurrency",
+    Shape::Whole(1, 10_000),
+    "How many run at the same time.",
+);
+
+pub(super) const HIERARCHICAL: &[Key] = &[required(
+    "hierarchical",
+    Shape::Map(HIERARCHY),
+    "A master plans subtasks, workers do them, the master puts the results together.",
+)];
+
+pub(super) const HIERARCHY: &[Key] = &[
+    required(
+        "master",
+        Shape::Callee,
+        "The agent that plans (skill `plan`) and puts together (skill `synthesize`).",
+    ),
+    required(
+        "workers",
+        Shape::Workers,
+        "A map from agent type to agent, or `by-skill`.",
+    ),
+    key(
+        "max-subtasks",
+        Shape::Whole(1, 1_000),
+        "The most subtasks; 16 when absent.",
+    ),
+    CONCURRENCY,
+];
+
+pub(super) const PIPELINE: &[Key] = &[required(
+    "pipeline",
+    Shape::Stages,
+    "Stages, one after the other; items stream through those with `each`.",
+)];
+
+/// What a step of a `pipeline` may say besides.
+pub(super) const STAGE: &[Key] = &[
+    key(
+        "each",
+        Shape::Bool,
+        "Whether the stage is done once for each item of a list.",
+    ),
+    key(
+        "pages",
+        Shape::Bool,
+        "Whether the stage is asked again, with `cursor`, as long as its answer has a `next`; the `items` of all answers stream on.",
+    ),
+    key(
+        "concurrency",
+        Shape::Whole(1, 10_000),
+        "Items in the stage at the same time; 8 when absent.",
+    ),
+    key(
+        "on-item-error",
+        Shape::OneOf(&["fail", "drop"]),
+        "What the failure of an item means: `fail` (the default) or `drop`.",
+    ),
+];
+
+pub(super) const ROUTE: &[Key] = &[required(
+    "route",
+    Shape::Arms,
+    "Steps with `if`, and a last `else`; the first that fits runs.",
+)];
+
+pub(super) const REPEAT: &[Key] = &[required(
+    "repeat",
+    Shape::Map(ROUNDS),
+    "A step again and again; each round gets the output of the one before.",
+)];
+
+pub(super) const ROUNDS: &[Key] = &[
+    required("do", Shape::Step, "One round."),
+    key(
+        "until",
+        Shape::Condition,
+        "Whether the round, whose output is `prev`, was the last.",
+    ),
+    required("max", Shape::Whole(1, 1_000), "The most rounds."),
+];
+
+pub(super) const SUB_FLOW: &[Key] = &[required(
+    "flow",
+    Shape::Text,
+    "Another flow file, relative to this one.",
+)];
+
+pub(super) const EMIT: &[Key] = &[required(
+    "emit",
+    Shape::Name,
+    "The type of the event; `with` is its data.",
+)];
+
+pub(super) const APPROVE: &[Key] = &[
+    required("approve", Shape::Text, "What a person is asked."),
+    key(
+        "timeout",
+        Shape::Span,
+        "How long to wait for the answer; for ever when absent.",
+    ),
+    key(
+        "default",
+        Shape::OneOf(&["approve", "deny"]),
+        "The answer when nobody has given one in time; the step fails then when absent.",
+    ),
+];
+
+/// What the step of an event may say besides.
+pub(super) const HANDLER: &[Key] = &[key(
+    "every",
+    Shape::Span,
+    "The host makes such an event itself this often.",
+)];
 
 pub(super) const POLICY: &[Key] = &[
     TIMEOUT,
@@ -239,32 +389,39 @@ pub(super) const LIMITS: &[Key] = &[
 /// The kinds of steps, each with the keys that only it has.
 pub(super) const KINDS: &[(&str, &[&[Key]])] = &[
     ("agent", &[AGENT, POLICY]),
+    ("skill", &[SKILL, POLICY]),
     ("sequential", &[SEQUENTIAL]),
     ("parallel", &[PARALLEL]),
+    ("hierarchical", &[HIERARCHICAL]),
+    ("pipeline", &[PIPELINE]),
+    ("route", &[ROUTE]),
+    ("repeat", &[REPEAT]),
+    ("flow", &[SUB_FLOW]),
+    ("emit", &[EMIT]),
+    ("approve", &[APPROVE]),
 ];
 
 /// The keys that say what a step does.
-pub(super) const KIND_KEYS: &[Key] = &[AGENT[0], SEQUENTIAL[0], PARALLEL[0]];
+pub(super) const KIND_KEYS: &[Key] = &[
+    AGENT[0],
+    SKILL[0],
+    SEQUENTIAL[0],
+    PARALLEL[0],
+    HIERARCHICAL[0],
+    PIPELINE[0],
+    ROUTE[0],
+    REPEAT[0],
+    SUB_FLOW[0],
+    EMIT[0],
+    APPROVE[0],
+];
 
 /// Keys of the whole format that this version leaves out.
 pub(super) const UNSUPPORTED: &[&str] = &[
-    "approve",
     "batch",
     "budget",
     "circuit-breaker",
-    "concurrency",
     "deadline",
     "degrade",
-    "each",
-    "emit",
-    "every",
-    "flow",
-    "hierarchical",
-    "on",
-    "on-error",
-    "on-item-error",
-    "pipeline",
     "priority",
-    "repeat",
-    "route",
 ];

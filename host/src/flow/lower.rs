@@ -9,9 +9,10 @@ use std::str::FromStr;
 
 use super::check::CallSite;
 use super::diagnostic::{Diagnostic, Diagnostics, near};
+use super::inner::Others;
 use super::keys::{self, Key};
 use super::policy::Named;
-use super::references::{self, Use};
+use super::references::{self, LocalUse, Use};
 use super::tree::{self, Node, What};
 use super::{VERSION, input};
 use crate::expr::ExprError;
@@ -24,9 +25,13 @@ pub(super) struct Lowered {
     pub(super) calls: Vec<CallSite>,
 }
 
-/// Lowers `source`.
-pub(super) fn lower(source: &str, name_hint: &str) -> Result<Lowered, Diagnostics> {
-    let mut lower = Lower::new(source);
+/// Lowers `source`, with the flows that it may name.
+pub(super) fn lower(
+    source: &str,
+    name_hint: &str,
+    others: &Others<'_>,
+) -> Result<Lowered, Diagnostics> {
+    let mut lower = Lower::new(source, others);
     let lowered =
         tree::read(source, &mut lower.problems).and_then(|root| lower.flow(&root, name_hint));
     lower.tell_bad_expressions();
@@ -66,12 +71,18 @@ pub(super) struct Lower<'s> {
     pub(super) policies: BTreeMap<String, Named>,
     pub(super) uses: Vec<Use>,
     pub(super) calls: Vec<CallSite>,
+    /// Variables that only some places have, to be checked when every step is known.
+    pub(super) locals: Vec<LocalUse>,
+    pub(super) event_driven: bool,
+    pub(super) others: &'s Others<'s>,
+    /// The texts of the flows inside this one.
+    pub(super) inner: BTreeMap<String, String>,
     /// Told at the end, when every id is known.
     pub(super) bad: Vec<(ExprError, Range<usize>)>,
 }
 
 impl<'s> Lower<'s> {
-    fn new(source: &'s str) -> Self {
+    fn new(source: &'s str, others: &'s Others<'s>) -> Self {
         Self {
             source,
             problems: Vec::new(),
@@ -82,6 +93,10 @@ impl<'s> Lower<'s> {
             policies: BTreeMap::new(),
             uses: Vec::new(),
             calls: Vec::new(),
+            locals: Vec::new(),
+            event_driven: false,
+            others,
+            inner: BTreeMap::new(),
             bad: Vec::new(),
         }
     }
@@ -99,7 +114,7 @@ impl<'s> Lower<'s> {
         if let Some(node) = fields.get("policies") {
             self.policies(node);
         }
-        self.root(&fields, root);
+        let entry = self.entry(&fields, root);
         let owner = Owner {
             step: None,
             moment: Moment::After,
@@ -109,16 +124,30 @@ impl<'s> Lower<'s> {
         Some(Plan {
             name: name.unwrap_or_else(|| name_hint.to_owned()),
             description,
-            digest: Digest::of(self.source.as_bytes()),
+            digest: self.digest(),
             source: self.source.to_owned(),
             input,
             steps: std::mem::take(&mut self.steps)
                 .into_iter()
                 .collect::<Option<_>>()?,
-            root: StepRef(0),
+            entry,
             output,
             budget: Budget::default(),
+            priority: None,
+            sources: std::mem::take(&mut self.inner),
         })
+    }
+
+    /// Of this text, and of the flows inside it.
+    fn digest(&self) -> Digest {
+        if self.inner.is_empty() {
+            return Digest::of(self.source.as_bytes());
+        }
+        let mut all = Digest::of(self.source.as_bytes()).to_string();
+        for (name, source) in &self.inner {
+            all.push_str(&format!("\n{name} {}", Digest::of(source.as_bytes())));
+        }
+        Digest::of(all.as_bytes())
     }
 
     fn version(&mut self, fields: &Fields<'_>, root: &Node) {

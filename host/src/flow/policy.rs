@@ -223,7 +223,7 @@ impl Lower<'_> {
         })
     }
 
-    fn span(&mut self, node: &Node) -> Option<Duration> {
+    pub(super) fn span(&mut self, node: &Node) -> Option<Duration> {
         let Span(span) = self.parsed(node, "a length of time such as `30s`")?;
         if span.is_zero() {
             let message = "a length of time must be longer than nothing";

@@ -9,25 +9,46 @@ use crate::units;
 
 /// The JSON Schema of flow files.
 pub fn schema() -> Value {
-    let kinds = keys::KINDS.iter().map(|(kind, tables)| {
-        let tables = [&[keys::COMMON], *tables].concat();
-        (format!("{kind}-step"), object(&tables))
-    });
-    let mut definitions: Map<String, Value> = kinds.collect();
-    let steps = keys::KINDS
+    let mut definitions = Map::new();
+    for (name, more) in [
+        ("step", &[] as &[Key]),
+        ("stage", keys::STAGE),
+        ("handler", keys::HANDLER),
+    ] {
+        let mut kinds = Vec::new();
+        for (kind, tables) in keys::KINDS {
+            // Stages of a pipeline and steps of events may say more; the steps inside them are plain ones.
+            let tables = [&[keys::COMMON, more], *tables].concat();
+            let kind = format!("{kind}-{name}");
+            kinds.push(json!({ "$ref": format!("#/$defs/{kind}") }));
+            definitions.insert(kind, object(&tables));
+        }
+        definitions.insert(name.into(), json!({ "oneOf": kinds }));
+    }
+    let with: &[Key] = &[keys::WITH];
+    let steps: Vec<Key> = keys::FLOW
         .iter()
-        .map(|(kind, _)| json!({ "$ref": format!("#/$defs/{kind}-step") }));
-    definitions.insert("step".into(), json!({ "oneOf": steps.collect::<Vec<_>>() }));
-    let roots = keys::KINDS.iter().map(|(_, tables)| {
-        let with: &[Key] = &[keys::WITH];
-        object(&[&[keys::FLOW, with], *tables].concat())
-    });
+        .filter(|key| key.name != "on")
+        .copied()
+        .collect();
+    let events = keys::FLOW.iter().filter(|key| key.name != "input");
+    let events: Vec<Key> = events
+        .map(|key| Key {
+            required: key.required || key.name == "on",
+            ..*key
+        })
+        .collect();
+    let kinds = keys::KINDS.iter();
+    let mut roots: Vec<_> = kinds
+        .map(|(_, tables)| object(&[&[steps.as_slice(), with], *tables].concat()))
+        .collect();
+    roots.push(object(&[events.as_slice()]));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Kennel flow",
         "type": "object",
         "required": ["kennel"],
-        "oneOf": roots.collect::<Vec<_>>(),
+        "oneOf": roots,
         "$defs": definitions,
     })
 }
@@ -82,8 +103,12 @@ fn shape(shape: Shape) -> Value {
             let labels: Vec<_> = FailureKind::ALL.iter().map(|kind| kind.label()).collect();
             json!({ "type": "array", "minItems": 1, "items": { "enum": labels } })
         }
-        Shape::Steps => {
-            json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/step" } })
+        Shape::Steps | Shape::Stages => {
+            let item = match shape {
+                Shape::Stages => "#/$defs/stage",
+                _ => "#/$defs/step",
+            };
+            json!({ "type": "array", "minItems": 1, "items": { "$ref": item } })
         }
         Shape::Fallbacks => {
             let agent = self::shape(Shape::Name);
@@ -91,6 +116,34 @@ fn shape(shape: Shape) -> Value {
         }
         Shape::Policies => {
             json!({ "type": "object", "additionalProperties": object(&[keys::POLICY]) })
+        }
+        Shape::OneOf(words) => json!({ "enum": words }),
+        Shape::Step => json!({ "$ref": "#/$defs/step" }),
+        Shape::Arms => {
+            let otherwise = json!({
+                "type": "object",
+                "required": ["else"],
+                "properties": { "else": { "$ref": "#/$defs/step" } },
+                "additionalProperties": false,
+            });
+            let arm = json!({ "allOf": [{ "$ref": "#/$defs/step" }, { "required": ["if"] }] });
+            json!({ "type": "array", "minItems": 1, "items": { "anyOf": [arm, otherwise] } })
+        }
+        Shape::Handlers => json!({
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": { "$ref": "#/$defs/handler" },
+        }),
+        Shape::Callee => {
+            let agent = self::shape(Shape::Name);
+            json!({ "anyOf": [agent, object(&[keys::AGENT, keys::POLICY])] })
+        }
+        Shape::Workers => {
+            let agent = self::shape(Shape::Callee);
+            json!({ "anyOf": [
+                { "const": "by-skill" },
+                { "type": "object", "minProperties": 1, "additionalProperties": agent },
+            ] })
         }
         Shape::Map(table) => object(&[table]),
     }

@@ -1,5 +1,6 @@
-//! Steps: the outermost one and those inside.
+//! Steps: the outermost one and those inside, with what every kind has in common.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::check::CallSite;
@@ -7,15 +8,71 @@ use super::keys;
 use super::lower::{Fields, Lower, Moment, Owner, list};
 use super::tree::{Node, What};
 use super::{MAX_STEPS, policy};
-use crate::id::{AgentName, SkillName, StepId};
-use crate::plan::{CallStep, Callee, Kind, Require, Step, StepRef};
+use crate::id::{AgentName, EventType, SkillName, StepId};
+use crate::plan::{CallStep, Callee, Entry, Handler, Kind, OnError, Require, Step, StepRef};
 
 /// What to say about the keys of a call beside a group.
 const GROUP_HINT: &str = "policies stand on the agents inside a group";
 
 impl Lower<'_> {
+    /// Where a run begins: the outermost step, whose kind key stands among the keys of the flow, or the steps of its events.
+    pub(super) fn entry(&mut self, fields: &Fields<'_>, node: &Node) -> Entry {
+        if let Some((on, handlers)) = fields.entry("on") {
+            let elsewhere: &[(&[keys::Key], &str)] = &[
+                (
+                    keys::KIND_KEYS,
+                    "an event-driven flow has its steps at `on`",
+                ),
+                (&[keys::WITH], "it belongs to the steps at `on`"),
+            ];
+            self.only(fields, &[keys::FLOW], elsewhere);
+            if let Some(schema) = fields.entry("input") {
+                let hint = "a run's input is the event's data, which each source shapes itself";
+                let what = "an event-driven flow has no `input`";
+                self.problem(schema.0.at.clone(), what, hint);
+            }
+            return Entry::On(self.handlers(handlers, &on.at));
+        }
+        self.root(fields, node);
+        Entry::Root(StepRef(0))
+    }
+
+    fn handlers(&mut self, node: &Node, at: &Range<usize>) -> BTreeMap<EventType, Handler> {
+        self.event_driven = true;
+        let mut handlers = BTreeMap::new();
+        let Some(events) = self.fields(node, "`on`") else {
+            return handlers;
+        };
+        if events.0.is_empty() {
+            let hint = "write for example `on: { price_change: { agent: NAME } }`";
+            self.problem(at.clone(), "`on` names no event", hint);
+        }
+        for (key, step) in events.0 {
+            let event: Option<EventType> = match key.text.parse() {
+                Ok(event) => Some(event),
+                Err(error) => {
+                    self.problem(
+                        key.at.clone(),
+                        error.to_string(),
+                        "for example `price_change`",
+                    );
+                    None
+                }
+            };
+            let every = match &step.what {
+                What::Map(entries) => Fields(entries).get("every"),
+                _ => None,
+            };
+            let every = every.and_then(|node| self.span(node));
+            if let (Some(event), Some(step)) = (event, self.step(step, None, keys::HANDLER)) {
+                handlers.insert(event, Handler { step, every });
+            }
+        }
+        handlers
+    }
+
     /// The outermost step: its kind key stands among the keys of the flow.
-    pub(super) fn root(&mut self, fields: &Fields<'_>, node: &Node) {
+    fn root(&mut self, fields: &Fields<'_>, node: &Node) {
         let with: &[keys::Key] = &[keys::WITH];
         let elsewhere: &[(&[keys::Key], &str)] = &[(
             keys::COMMON,
@@ -44,7 +101,13 @@ impl Lower<'_> {
         }
     }
 
-    fn step(&mut self, node: &Node, parent: StepRef, child: usize) -> Option<StepRef> {
+    /// A step in a list or a map; `more` are keys that only its place gives it.
+    pub(super) fn step(
+        &mut self,
+        node: &Node,
+        parent: Option<(StepRef, usize)>,
+        more: &'static [keys::Key],
+    ) -> Option<StepRef> {
         let fields = self.fields(node, "a step")?;
         let begin = fields
             .0
@@ -56,16 +119,19 @@ impl Lower<'_> {
                 .flat_map(|(_, tables)| tables.iter().copied());
             self.only(
                 &fields,
-                &[keys::COMMON].into_iter().chain(all).collect::<Vec<_>>(),
+                &[keys::COMMON, more]
+                    .into_iter()
+                    .chain(all)
+                    .collect::<Vec<_>>(),
                 &[],
             );
             return None;
         };
-        let mut tables = vec![keys::COMMON, keys::KIND_KEYS];
+        let mut tables = vec![keys::COMMON, keys::KIND_KEYS, more];
         tables.extend(own_keys(name));
         self.only(&fields, &tables, &others(name));
         let common: Vec<_> = keys::COMMON.iter().map(|key| key.name).collect();
-        self.step_of_kind(&fields, name, at, Some((parent, child)), &common)
+        self.step_of_kind(&fields, name, at, parent, &common)
     }
 
     /// The one key that says what a step does.
@@ -77,7 +143,9 @@ impl Lower<'_> {
     ) -> Option<(&'static str, Range<usize>)> {
         let mut kinds = fields.0.iter().filter_map(|(key, _)| {
             let (name, _) = keys::KINDS.iter().find(|(name, _)| *name == key.text)?;
-            Some((*name, key.at.clone()))
+            // Beside an agent it says what the agent is asked for.
+            let beside = *name == "skill" && fields.get("agent").is_some();
+            (!beside).then(|| (*name, key.at.clone()))
         });
         let Some(first) = kinds.next() else {
             // A kind that is left out, or a slip, is told about its own key; that is enough.
@@ -149,8 +217,14 @@ impl Lower<'_> {
         let with = with_node.map(|node| self.template(node, before));
         let when = get("if").and_then(|node| self.condition(node, before));
         let output = get("output").map(|node| self.template(node, after));
+        let on_error = get("on-error").and_then(|node| {
+            self.one_of(
+                node,
+                &[("fail", OnError::Fail), ("continue", OnError::Continue)],
+            )
+        });
         let kind = match name {
-            "agent" => {
+            "agent" | "skill" => {
                 let first_call = self.calls.len();
                 let call = self.call(fields, before);
                 // A fallback without its own `with` gets the step's; so does the agent itself.
@@ -162,14 +236,7 @@ impl Lower<'_> {
                 }
                 Kind::Call(Box::new(call))
             }
-            "sequential" => Kind::Sequential(self.children(fields.get(name), step)),
-            _ => {
-                let branches = self.children(fields.get(name), step);
-                let require = fields
-                    .get("require")
-                    .map_or(Require::All, |node| self.require(node, branches.len()));
-                Kind::Parallel { branches, require }
-            }
+            _ => self.group_or_leaf(name, fields, step, before),
         };
         // A step in a list begins with its first key, the outermost one with its kind.
         let first = fields.0.first().filter(|_| parent.is_some());
@@ -183,6 +250,7 @@ impl Lower<'_> {
                 when,
                 with,
                 output,
+                on_error: on_error.unwrap_or_default(),
                 line,
             });
         }
@@ -200,7 +268,9 @@ impl Lower<'_> {
         let number = self.counters.entry(name).or_default();
         *number += 1;
         let numbered: Option<StepId> = format!("{name}-{number}").parse().ok();
-        let agent = fields.get("agent").filter(|_| name == "agent");
+        let agent = fields
+            .get(name)
+            .filter(|_| ["agent", "skill"].contains(&name));
         let (id, at, chosen) = match (node, agent) {
             (Some(node), _) => (self.parsed(node, "an id"), node.at.clone(), true),
             // A bad agent name is told where the agent is read.
@@ -218,7 +288,7 @@ impl Lower<'_> {
         id.or_else(stand_in).expect("`step` is a valid id")
     }
 
-    fn children(&mut self, node: Option<&Node>, parent: StepRef) -> Vec<StepRef> {
+    pub(super) fn children(&mut self, node: Option<&Node>, parent: StepRef) -> Vec<StepRef> {
         let Some(node) = node else {
             return Vec::new(); // the kind key is there: it was found by its name
         };
@@ -234,7 +304,7 @@ impl Lower<'_> {
             What::List(items) => {
                 let children = items.iter().enumerate();
                 children
-                    .filter_map(|(child, item)| self.step(item, parent, child))
+                    .filter_map(|(child, item)| self.step(item, Some((parent, child)), &[]))
                     .collect()
             }
             _ => {
@@ -244,7 +314,7 @@ impl Lower<'_> {
         }
     }
 
-    fn require(&mut self, node: &Node, branches: usize) -> Require {
+    pub(super) fn require(&mut self, node: &Node, branches: usize) -> Require {
         let wanted = format!("`all`, `any` or a number from 1 to {branches}");
         match &node.what {
             What::Text(text) if text == "all" => return Require::All,
@@ -270,15 +340,25 @@ impl Lower<'_> {
         Require::All
     }
 
-    /// The call of an agent step.
-    fn call(&mut self, fields: &Fields<'_>, owner: Owner) -> CallStep {
-        let (agent, skill) = self.callee(fields);
+    /// The call of a step that names an agent or a skill.
+    pub(super) fn call(&mut self, fields: &Fields<'_>, owner: Owner) -> CallStep {
+        let (callee, skill) = match fields.get("agent") {
+            Some(_) => {
+                let (agent, skill) = self.callee(fields);
+                (Callee::Agent(agent), skill)
+            }
+            None => {
+                let skill = fields.get("skill");
+                let skill = skill.and_then(|node| self.parsed(node, "the name of a skill"));
+                (Callee::Skilled, skill)
+            }
+        };
         let own = self.policy_keys(fields, owner);
         let named = fields
             .get("policy")
             .and_then(|node| self.named_policy(node, owner));
         CallStep {
-            callee: Callee::Agent(agent),
+            callee,
             skill,
             policy: policy::merged(own, named),
         }
@@ -318,10 +398,15 @@ fn own_keys(kind: &str) -> impl Iterator<Item = &'static [keys::Key]> {
 /// The keys that belong to other kinds, with what to say about them. Kind keys are left out: two of them is its own mistake.
 fn others(kind: &str) -> Vec<(&'static [keys::Key], &'static str)> {
     let mut others: Vec<(&'static [keys::Key], &'static str)> = Vec::new();
-    if kind != "agent" {
+    if !["agent", "skill"].contains(&kind) {
         others.push((keys::POLICY, GROUP_HINT));
         others.push((&keys::AGENT[1..], GROUP_HINT));
     }
+    others.push((
+        keys::STAGE,
+        "it says how a stage of a `pipeline` gets its input",
+    ));
+    others.push((keys::HANDLER, "it makes the events of a step at `on`"));
     if kind != "parallel" {
         others.push((
             &keys::PARALLEL[1..],

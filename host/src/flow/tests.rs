@@ -520,7 +520,7 @@ fn a_good_flow_becomes_a_plan() {
     let mut text = format!("{}: {:?}\n", plan.name, plan.description);
     for step in &plan.steps {
         let kind = match &step.kind {
-            Kind::Call(call) => format!("call {} {:?} {:?}", call.agent, call.skill, call.policy),
+            Kind::Call(call) => format!("call {call} {:?}", call.policy),
             other => format!("{other:?}"),
         };
         writeln!(text, "{} line {}: {kind}", step.id, step.line).expect("writing to a string");
@@ -586,10 +586,10 @@ fn the_outermost_step_may_be_any_kind() {
     let plan = |text: &str| parse(&format!("kennel: 1\n{text}"), "hint").expect("a good flow");
     let agent = plan("agent: a\nskill: s\nwith: [1, 2]\ntimeout: 3s\noutput: ${{ steps.a }}");
     assert_eq!(agent.name, "hint");
-    assert!(agent.output.is_some() && agent.step(agent.root).output.is_none());
+    assert!(agent.output.is_some() && agent.step(crate::plan::StepRef(0)).output.is_none());
     assert_eq!(
         agent
-            .step(agent.root)
+            .step(crate::plan::StepRef(0))
             .with
             .as_ref()
             .and_then(|with| with.constant()),
@@ -597,20 +597,27 @@ fn the_outermost_step_may_be_any_kind() {
     );
     let parallel = plan("parallel: [{agent: a}, {agent: b}]\nrequire: 2");
     assert!(matches!(
-        parallel.step(parallel.root).kind,
+        parallel.step(crate::plan::StepRef(0)).kind,
         Kind::Parallel {
             require: Require::AtLeast(2),
             ..
         }
     ));
-    assert_eq!(parallel.step(parallel.root).id.as_str(), "parallel-1");
+    assert_eq!(
+        parallel.step(crate::plan::StepRef(0)).id.as_str(),
+        "parallel-1"
+    );
 }
 
 #[test]
 fn input_is_checked_against_the_schema() {
     let plan = parse(GOOD, "x").expect("a good flow");
-    assert_eq!(check_input(&plan, &json!({"document": "d"})), Ok(()));
-    let failure = check_input(&plan, &json!({"pages": "two"})).expect_err("two violations");
+    assert_eq!(
+        check_input(&plan.name, plan.input.as_ref(), &json!({"document": "d"})),
+        Ok(())
+    );
+    let failure = check_input(&plan.name, plan.input.as_ref(), &json!({"pages": "two"}))
+        .expect_err("two violations");
     assert_eq!(failure.kind, FailureKind::InvalidInput);
     expect![[r#"the input does not fit the flow `document-intelligence`: "document" is a required property; /pages: "two" is not of type "integer""#]].assert_eq(&failure.message);
 }
@@ -818,6 +825,54 @@ fn places() -> Vec<(&'static [keys::Key], Place)> {
                 format!("kennel: 1\nparallel: [{{agent: a}}]\n{line}")
             }
         }),
+        (keys::PIPELINE, |line| format!("kennel: 1\n{line}")),
+        (keys::STAGE, |line| {
+            let each = if line.starts_with("each") || line.starts_with("pages") {
+                ""
+            } else {
+                "each: true, "
+            };
+            format!("kennel: 1\npipeline: [{{ agent: a, {each}{line} }}]")
+        }),
+        (keys::HIERARCHY, |line| {
+            let master = if line.starts_with("master") {
+                ""
+            } else {
+                "master: a, "
+            };
+            let workers = if line.starts_with("workers") {
+                ""
+            } else {
+                "workers: {b: c}, "
+            };
+            format!("kennel: 1\nhierarchical: {{ {master}{workers}{line} }}")
+        }),
+        (keys::ROUTE, |line| format!("kennel: 1\n{line}")),
+        (keys::ROUNDS, |line| {
+            let body = if line.starts_with("do") {
+                ""
+            } else {
+                "do: {agent: a}, "
+            };
+            let max = if line.starts_with("max") {
+                ""
+            } else {
+                "max: 2, "
+            };
+            format!("kennel: 1\nrepeat: {{ {body}{max}{line} }}")
+        }),
+        (keys::EMIT, |line| format!("kennel: 1\n{line}")),
+        (keys::APPROVE, |line| {
+            let ask = if line.starts_with("approve") {
+                ""
+            } else {
+                "approve: x\n"
+            };
+            format!("kennel: 1\n{ask}{line}")
+        }),
+        (keys::HANDLER, |line| {
+            format!("kennel: 1\non: {{ e: {{ agent: a, {line} }} }}")
+        }),
         (keys::RETRY, |line| {
             format!("kennel: 1\nagent: a\nretry: {{ {line} }}")
         }),
@@ -852,7 +907,7 @@ fn no_key_of_the_table_is_ignored() {
                     .iter()
                     .all(|problem| !problem.message.contains("key"))
             });
-            let free_text = ["name", "description"].contains(&key.name);
+            let free_text = ["name", "description", "approve"].contains(&key.name);
             assert!(
                 wrong || free_text,
                 "`{}` can hold anything:\n{source}",
@@ -884,7 +939,13 @@ fn the_schema_says_what_the_parser_says() {
                 keys::Shape::Schema | keys::Shape::Policies => "{}",
                 keys::Shape::Require => "any",
                 keys::Shape::Kinds => "[deadline]",
-                keys::Shape::Steps => "[{agent: b}]",
+                keys::Shape::Step => "{agent: b}",
+                keys::Shape::Steps | keys::Shape::Stages => "[{agent: b}]",
+                keys::Shape::OneOf(words) => words[0],
+                keys::Shape::Arms => "[{if: true, agent: b}, {else: {agent: c}}]",
+                keys::Shape::Callee => "b",
+                keys::Shape::Workers => "{b: c}",
+                keys::Shape::Handlers => continue, // it stands instead of a step, so not beside one
                 keys::Shape::Fallbacks => "[b]",
                 keys::Shape::Map(_) => "{ ttl: 1s }",
             };
@@ -912,6 +973,12 @@ fn no_key_is_both_known_and_left_out() {
         keys::POLICY,
         keys::SEQUENTIAL,
         keys::PARALLEL,
+        keys::KIND_KEYS,
+        keys::STAGE,
+        keys::HIERARCHY,
+        keys::ROUNDS,
+        keys::APPROVE,
+        keys::HANDLER,
     ];
     for key in tables.iter().flat_map(|table| table.iter()) {
         assert!(!keys::UNSUPPORTED.contains(&key.name), "{}", key.name);
@@ -976,7 +1043,7 @@ fn never_panics(source: &str) {
             graph(&plan, Format::Mermaid);
             graph(&plan, Format::Dot);
             check(&plan, &catalogue());
-            drop(check_input(&plan, &Value::Null));
+            drop(check_input(&plan.name, plan.input.as_ref(), &Value::Null));
         }
         Err(problems) => {
             assert!(!problems.is_empty());

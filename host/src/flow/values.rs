@@ -81,6 +81,14 @@ impl Lower<'_> {
                 source: expr.source().to_owned(),
             });
         }
+        let locals = ["item", "index", "error", "event"];
+        for name in expr.roots().filter(|root| locals.contains(root)) {
+            self.locals.push(references::LocalUse {
+                name,
+                place: begin.map_or(node.at.clone(), |begin| begin..begin + expr.source().len()),
+                owner,
+            });
+        }
     }
 
     fn bad_expression(&mut self, node: &Node, cursor: &mut usize, error: ExprError) {

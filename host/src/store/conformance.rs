@@ -100,6 +100,9 @@ pub(super) fn run_started(flow: &str) -> Record {
         source: "kennel: 1".into(),
         agents: BTreeMap::new(),
         input: Held::Inline(serde_json::json!({ "n": [1, 2.5, "x"] }).into()),
+        sources: BTreeMap::new(),
+        event: None,
+        forked_from: None,
     })
 }
 

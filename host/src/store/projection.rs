@@ -25,10 +25,16 @@ impl Change {
             Event::RunFinished {
                 outcome: Outcome::Failed { .. },
             } => Self::Finished(RunOutcome::Failed),
+            Event::RunFinished {
+                outcome: Outcome::Cancelled { .. },
+            } => Self::Finished(RunOutcome::Cancelled),
             Event::StepStarted { .. }
             | Event::StepSucceeded { .. }
             | Event::StepFailed { .. }
-            | Event::StepSkipped { .. } => Self::Touched,
+            | Event::StepSkipped { .. }
+            | Event::EventEmitted { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::ApprovalAnswered { .. } => Self::Touched,
         }
     }
 }

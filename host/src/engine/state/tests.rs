@@ -1,5 +1,7 @@
 //! Runs told as text: a flow, what its calls answer, and the records that come of it.
 
+mod patterns;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -77,6 +79,9 @@ fn begin(plan: &Plan, input: Value) -> Event {
         source: plan.source.clone(),
         agents: std::collections::BTreeMap::new(),
         input: Held::Inline(Arc::new(input)),
+        sources: plan.sources.clone(),
+        event: None,
+        forked_from: None,
     }
 }
 
@@ -120,6 +125,18 @@ fn told(events: &[Event]) -> String {
                 "run failed at {}: {failure}",
                 step.as_ref().map_or("its output", StepPath::as_str)
             )
+        }
+        Event::RunFinished {
+            outcome: Outcome::Cancelled { by },
+        } => format!("run cancelled by {by}"),
+        Event::EventEmitted {
+            step, event_type, ..
+        } => format!("{step} emitted {event_type}"),
+        Event::ApprovalAsked { step, message, .. } => format!("{step} asked: {message}"),
+        Event::ApprovalAnswered {
+            step, approved, by, ..
+        } => {
+            format!("{step} answered by {by}: {approved:?}")
         }
     };
     events.iter().map(|event| line(event) + "\n").collect()
@@ -305,18 +322,64 @@ fn flows() -> impl Strategy<Value = Value> {
             }
             step
         });
-    leaf.prop_recursive(3, 24, 4, |inner| {
-        (
-            prop::collection::vec(inner, 1..4),
-            any::<bool>(),
-            any::<bool>(),
-        )
-            .prop_map(|(steps, parallel, any)| match (parallel, any) {
-                (true, true) => json!({ "parallel": steps, "require": "any" }),
-                (true, false) => json!({ "parallel": steps }),
-                (false, _) => json!({ "sequential": steps }),
-            })
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        let steps = prop::collection::vec(inner, 1..4);
+        (steps, 0..8_u8, any::<bool>(), any::<u16>()).prop_map(|(steps, kind, choice, n)| {
+            let first = steps[0].clone();
+            let mut step = match kind {
+                0 => json!({ "parallel": steps, "require": "any" }),
+                1 => json!({ "parallel": steps, "concurrency": 1 }),
+                2 => {
+                    let stages = steps.into_iter().enumerate().map(|(at, mut stage)| {
+                        stage["each"] = json!(at > 0 || choice);
+                        if at > 0 && choice {
+                            stage["on-item-error"] = json!("drop");
+                        }
+                        stage
+                    });
+                    json!({ "pipeline": stages.collect::<Vec<_>>() })
+                }
+                3 => {
+                    let arms = steps.into_iter().enumerate().map(|(at, mut arm)| {
+                        arm["if"] = json!((at > 0 || choice).to_string());
+                        arm
+                    });
+                    json!({ "route": arms.collect::<Vec<_>>() })
+                }
+                4 => json!({ "repeat": { "do": first, "until": choice.to_string(), "max": 3 } }),
+                5 => {
+                    let workers = json!({ "a": "ok", "b": "bad" });
+                    json!({ "hierarchical": { "master": "ok", "workers": workers, "concurrency": 1 } })
+                }
+                _ => json!({ "sequential": steps }),
+            };
+            step["id"] = json!(format!("g_{n}"));
+            if choice {
+                step["on-error"] = json!("continue");
+            }
+            step
+        })
     })
+}
+
+/// Fails, or gives something of any shape, as `seed` and the step's path have it.
+fn anything(seed: u64) -> impl Fn(&str, &Value) -> Result<Value, FailureKind> {
+    move |step, asked| {
+        let mut hash = std::hash::DefaultHasher::new();
+        std::hash::Hash::hash(&(seed, step), &mut hash);
+        let drawn = std::hash::Hasher::finish(&hash);
+        let item = |n: u64| json!({ "agent-type": (n % 2 == 0).then_some("a").unwrap_or("b"), "input": n });
+        match (drawn % 8, step.ends_with(".plan")) {
+            (0, _) => Err(FailureKind::Fatal),
+            (1..=6, true) => {
+                Ok(json!({ "subtasks": (0..drawn % 5).map(item).collect::<Vec<_>>() }))
+            }
+            (1, _) => Err(FailureKind::Recoverable),
+            (2 | 3, _) => Ok(json!((0..drawn % 7).collect::<Vec<_>>())),
+            (4, _) => Ok(Value::Null),
+            _ => Ok(asked.clone()),
+        }
+    }
 }
 
 proptest! {
@@ -324,20 +387,21 @@ proptest! {
 
     /// Whatever the plan, whatever its calls answer: the run ends, and cut anywhere, a replay stands where the live run stood.
     #[test]
-    fn a_replay_of_any_beginning_stands_where_the_run_stood(flow in flows()) {
-        let source = json!({ "kennel": 1, "sequential": [flow] }).to_string();
+    fn a_replay_of_any_beginning_stands_where_the_run_stood(flow in flows(), seed: u64) {
+        let first = json!({ "agent": "first", "id": "first" });
+        let source = json!({ "kennel": 1, "sequential": [first, flow] }).to_string();
         // Random ids may collide, which the parser refuses; those flows say nothing.
         prop_assume!(flow::parse(&source, "test").is_ok());
         let plan = plan(&source);
-        let events = play(&plan, json!(1), echo);
+        let events = play(&plan, json!([1, 2, 3]), anything(seed));
         let run = RunId::generate();
         for cut in 0..=events.len() {
             let replayed = RunState::replay(plan.clone(), run, &events[..cut]).expect("every beginning is legal");
             let mut live = RunState::new(plan.clone(), run);
             events[..cut].iter().for_each(|event| live.apply(event));
             prop_assert_eq!(format!("{replayed:?}"), format!("{live:?}"));
-            let ended = replayed.steps().iter().filter(|step| step.status.has_ended()).count();
-            prop_assert!(cut < events.len() || ended == replayed.steps().len());
+            let ended = replayed.steps().filter(|step| step.status.has_ended()).count();
+            prop_assert!(cut < events.len() || ended == replayed.steps().count());
         }
     }
 

@@ -30,6 +30,7 @@ fn outcome_text(outcome: RunOutcome) -> &'static str {
     match outcome {
         RunOutcome::Succeeded => "succeeded",
         RunOutcome::Failed => "failed",
+        RunOutcome::Cancelled => "cancelled",
     }
 }
 
@@ -66,6 +67,7 @@ fn summary(row: &Row<'_>) -> Result<RunSummary> {
         None => None,
         Some("succeeded") => Some(RunOutcome::Succeeded),
         Some("failed") => Some(RunOutcome::Failed),
+        Some("cancelled") => Some(RunOutcome::Cancelled),
         Some(_) => return Err(odd("outcome")),
     };
     Ok(RunSummary {
