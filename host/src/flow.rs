@@ -14,6 +14,7 @@ mod keys;
 mod lower;
 mod policy;
 mod references;
+mod rules;
 mod schema;
 mod step;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::expr::{Expr, Template};
 use crate::id::{AgentName, Digest, SkillName, StepId};
+use crate::slots::Priority;
 
 pub use self::policy::{
     Batch, Budget, Cache, CircuitBreaker, Degrade, Fallback, OnExceeded, Policy, Retry,
@@ -38,6 +39,8 @@ pub struct Plan {
     pub output: Option<Template>,
     /// What a run may spend.
     pub budget: Budget,
+    /// The priority of calls that say nothing of their own.
+    pub priority: Option<Priority>,
 }
 
 /// The place of a step in [`Plan::steps`].

@@ -16,7 +16,7 @@ use super::tree::{self, Node, What};
 use super::{VERSION, input};
 use crate::expr::ExprError;
 use crate::id::{Digest, StepId};
-use crate::plan::{Budget, Plan, Step, StepRef};
+use crate::plan::{Plan, Step, StepRef};
 
 /// A plan and the places of its calls.
 pub(super) struct Lowered {
@@ -99,6 +99,8 @@ impl<'s> Lower<'s> {
         if let Some(node) = fields.get("policies") {
             self.policies(node);
         }
+        let budget = fields.get("budget").and_then(|node| self.budget(node));
+        let priority = fields.get("priority").and_then(|node| self.priority(node));
         self.root(&fields, root);
         let owner = Owner {
             step: None,
@@ -117,7 +119,8 @@ impl<'s> Lower<'s> {
                 .collect::<Option<_>>()?,
             root: StepRef(0),
             output,
-            budget: Budget::default(),
+            budget: budget.unwrap_or_default(),
+            priority,
         })
     }
 

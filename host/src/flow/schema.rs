@@ -92,6 +92,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Policies => {
             json!({ "type": "object", "additionalProperties": object(&[keys::POLICY]) })
         }
+        Shape::OneOf(words) => json!({ "enum": words }),
         Shape::Map(table) => object(&[table]),
     }
 }
