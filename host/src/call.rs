@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AgentName, RunId, SkillName, StepPath};
 use crate::payload::Payload;
-use crate::slots::{Priority, Slot};
+use crate::slots::Priority;
 
 /// Something that handles tasks.
 pub trait Call: Send + Sync {
@@ -48,8 +48,6 @@ pub struct Request {
     pub priority: Priority,
     /// Set when the run's budget is used up and cheaper agents are to be asked.
     pub degraded: bool,
-    /// The execution slot that the attempt holds. Whoever waits for another task gives it back meanwhile, or one slot is a deadlock.
-    pub slot: Slot,
 }
 
 impl Request {
@@ -68,7 +66,6 @@ impl Request {
             observer: Observer::default(),
             priority: Priority::default(),
             degraded: false,
-            slot: Slot::default(),
         }
     }
 
@@ -244,6 +241,9 @@ pub struct Trail {
     /// The agent that gave the answer, when it was not the one asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fell_back_to: Option<AgentName>,
+    /// The agent that was asked instead because the host was busy or the budget used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degraded_to: Option<AgentName>,
 }
 
 /// One try.
@@ -311,6 +311,7 @@ impl Trail {
             attempts: self.attempts,
             cached: later.cached,
             fell_back_to: later.fell_back_to,
+            degraded_to: later.degraded_to,
         }
     }
 }

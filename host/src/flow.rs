@@ -16,6 +16,7 @@ mod lower;
 mod patterns;
 mod policy;
 mod references;
+mod rules;
 mod schema;
 mod step;
 #[cfg(test)]

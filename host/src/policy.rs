@@ -3,7 +3,9 @@
 //! [`stack`] is the only place that knows their order. No policy touches a journal, a plugin or a clock of its own: what happened
 //! rides back as the trail, and waiting is tokio's.
 
+mod breaker;
 mod cache;
+mod degrade;
 mod fallback;
 mod limit;
 mod retry;
@@ -15,14 +17,17 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use crate::call::{Bounds, Call, CallError, Reply, Request};
 use crate::id::{AgentName, Digest, SkillName};
-use crate::plan::{CallStep, Callee};
-use crate::slots::Slots;
+use crate::plan::{CallStep, Callee, Policy};
+use crate::slots::{Priority, Slots};
 
+pub use breaker::{Breakers, Snapshot, Standing};
 pub use cache::AnswerCache;
 
 /// What the stacks of a run are built from: the agents it may call, as they were when it started, and what all runs share.
@@ -50,6 +55,20 @@ pub struct Shared {
     pub cache: Arc<AnswerCache>,
     /// Execution slots.
     pub slots: Arc<Slots>,
+    /// Which agents are not asked at the moment.
+    pub breakers: Arc<Breakers>,
+}
+
+impl Shared {
+    /// How the circuit breaker of each agent stands that has one, by name.
+    pub fn breakers(&self) -> Vec<(AgentName, Snapshot)> {
+        self.breakers.snapshots()
+    }
+
+    /// Puts the circuit breaker of `agent` where it stood, in an earlier process for example.
+    pub fn restore(&self, agent: &AgentName, snapshot: &Snapshot) {
+        self.breakers.restore(agent, snapshot);
+    }
 }
 
 /// A stack was asked for around an agent that is not there.
@@ -65,10 +84,11 @@ pub enum NotLoaded {
     Skill(Option<SkillName>),
 }
 
-/// The policies of `call` around its agent, outermost first: fallback → cache → retry → limit → sandbox.
+/// The policies of `call` around its agent, outermost first: degrade → fallback → cache → retry → circuit breaker → limit → sandbox.
 ///
 /// Costs an allocation for each policy in use and no copy of what is shared, so a stack may be built for every call. It sets the
-/// request's skill and lowers its bounds as `call` says; a retry waits without a slot, and each attempt has its own.
+/// request's skill and lowers its bounds as `call` says; a retry waits without being in flight, and each attempt has its own turn.
+/// The step's deadline and priority hold for all of it.
 pub fn stack(call: &CallStep, providers: &Providers) -> Result<Arc<dyn Call>, NotLoaded> {
     let agent = match (&call.callee, &call.skill) {
         (Callee::Agent(agent), _) => agent,
@@ -83,16 +103,56 @@ pub fn stack(call: &CallStep, providers: &Providers) -> Result<Arc<dyn Call>, No
         alternatives.push((other.agent().cloned(), stack(other, providers)?));
     }
 
+    let instead = match &policy.degrade {
+        None => None,
+        Some(degrade) => Some(degrade::Instead {
+            above: degrade.above,
+            agent: degrade.to.agent().cloned(),
+            call: stack(&degrade.to, providers)?,
+            bounds: policy.bounds,
+        }),
+    };
+
     // Outermost when read from the bottom. The order is these lines and nothing else; a test pins it.
     let inner = base.call.clone();
     let inner = limit::wrap(inner, agent, policy.timeout, &shared.slots);
-    // A circuit breaker belongs here, where it sees each try.
+    let breaker = policy.circuit_breaker.as_ref();
+    let inner = breaker::wrap(inner, agent, breaker, &shared.breakers);
     let inner = retry::wrap(inner, agent, policy.retry.as_ref());
     let inner = cache::wrap(inner, base.digest, policy.cache.as_ref(), &shared.cache);
     let inner = address(inner, call.skill.as_ref(), policy.bounds);
     let inner = fallback::wrap(inner, alternatives, policy.bounds);
-    // A choice of another agent under load belongs here, where it spares all of the above.
-    Ok(inner)
+    let inner = degrade::wrap(inner, instead, &shared.slots);
+    Ok(begin(inner, policy))
+}
+
+/// What a step says about everything below: not a policy, but what all of them keep.
+fn begin(inner: Arc<dyn Call>, policy: &Policy) -> Arc<dyn Call> {
+    match (policy.deadline, policy.priority) {
+        (None, None) => inner,
+        (deadline, priority) => Arc::new(Begun {
+            inner,
+            deadline,
+            priority,
+        }),
+    }
+}
+
+struct Begun {
+    inner: Arc<dyn Call>,
+    deadline: Option<Duration>,
+    priority: Option<Priority>,
+}
+
+impl Call for Begun {
+    fn call(&self, mut request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
+        let own = self
+            .deadline
+            .and_then(|time| Instant::now().checked_add(time));
+        request.deadline = own.into_iter().chain(request.deadline).min();
+        request.priority = self.priority.unwrap_or(request.priority);
+        self.inner.call(request)
+    }
 }
 
 /// Makes whatever comes in a request to one agent: not a policy, but what each alternative must do anew.

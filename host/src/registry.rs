@@ -18,6 +18,7 @@ use crate::plan::{CallStep, Fallback, Kind, Plan, StepRef};
 use crate::policy::{self, Base, NotLoaded, Providers, Shared};
 use crate::sandbox::{Card, Sandbox};
 use crate::settings::{Defaults, Terms};
+use crate::slots::Slots;
 
 /// One plugin, ready to be called.
 pub struct Plugin {
@@ -96,7 +97,10 @@ impl Registry {
             refused,
             providers: Providers {
                 bases,
-                shared: Shared::default(),
+                shared: Shared {
+                    slots: Arc::new(Slots::new(loader.sizes())),
+                    ..Shared::default()
+                },
             },
         };
         loader.introduce(registry.directory());
@@ -199,7 +203,7 @@ impl Registry {
         directory
     }
 
-    /// `call`, with the defaults of its agent where it says nothing; its fallbacks likewise.
+    /// `call`, with the defaults of its agent where it says nothing; whomever it may ask instead likewise.
     fn inheriting(&self, call: &CallStep) -> CallStep {
         let plugin = call.agent().and_then(|agent| self.plugins.get(agent));
         let defaults = plugin
@@ -208,6 +212,9 @@ impl Registry {
         let mut policy = defaults.under(&call.policy);
         for Fallback { call, .. } in &mut policy.fallback {
             **call = self.inheriting(call);
+        }
+        if let Some(degrade) = &mut policy.degrade {
+            *degrade.to = self.inheriting(&degrade.to);
         }
         CallStep {
             policy,

@@ -59,7 +59,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::grants::Grants;
 use crate::id::AgentName;
 use crate::limits::Limits;
-use crate::slots::Slot;
+use crate::slots::Priority;
 use crate::store::SharedBackend;
 
 /// What an agent may use to present itself: less than for a task, because nobody waits for it longer.
@@ -172,7 +172,7 @@ impl Sandbox {
             },
             lineage: Lineage::default(),
             observer: Observer::default(),
-            slot: Slot::default(),
+            priority: Priority::default(),
         };
         let run = self.run(errand, async |store| {
             let instance = self.pre.instantiate_async(&mut *store).await?;
@@ -196,7 +196,7 @@ impl Sandbox {
             bounds,
             lineage,
             observer,
-            slot,
+            priority,
             ..
         } = request;
         let own = Instant::now() + self.plugin.limits.timeout.0;
@@ -207,7 +207,7 @@ impl Sandbox {
             bounds,
             lineage,
             observer,
-            slot,
+            priority,
         };
         let run = self.run(errand, async |store| {
             let instance = self.pre.instantiate_async(&mut *store).await?;

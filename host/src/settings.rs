@@ -4,6 +4,7 @@
 //! together (effective grants, limits, settings) is worked out here too, as pure functions.
 
 mod defaults;
+mod host;
 mod terms;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use self::defaults::{CacheDefaults, Defaults, RetryDefaults};
+pub use self::defaults::{BreakerDefaults, CacheDefaults, Defaults, RetryDefaults};
+pub use self::host::HostSettings;
 pub use self::terms::Terms;
 use crate::grants::Grants;
 use crate::id::{AgentName, Digest};
@@ -52,6 +54,8 @@ pub enum SettingsError {
 pub struct Settings {
     /// The directory of plugins, relative to this file.
     pub agents: Option<PathBuf>,
+    /// How much the host does at the same time.
+    pub host: HostSettings,
     /// Bounds for every agent; raises or lowers the defaults.
     pub limits: SomeLimits,
     /// What each agent may use.
@@ -129,6 +133,7 @@ impl Settings {
             reason,
         };
         settings.limits().check().map_err(invalid)?;
+        settings.host.check().map_err(invalid)?;
         let base = path.parent().unwrap_or(Path::new(""));
         settings.agents = settings.agents.map(|agents| base.join(agents));
         settings.store.path = settings.store.path.map(|store| base.join(store));

@@ -1,322 +1,166 @@
-//! Execution slots: how many tasks execute at the same time, and how many may wait.
+//! Execution slots: how many tasks execute at the same time, how many are in flight, and how many may wait.
 //!
-//! First come, first served. A task that waits for another one gives its slot back meanwhile, so agents that call agents cannot
-//! lock each other out, not even with one slot. Slots know no deadline: whoever waits bounds its own wait.
+//! A task is *in flight* from its admission to its end: that bounds memory. It holds a *slot* only while it is being polled: that
+//! bounds the use of cores. Guests yield every million units of fuel, so a slot comes back after about a millisecond, and a guest that
+//! waits in a call into the host - for HTTP, for state, for another agent - holds none. Whoever waits, waits in the order of
+//! [`Priority`], and in turn among the agents of one class. Slots know no deadline but as the end of a wait.
+
+mod average;
+mod gate;
+mod line;
+mod priority;
+#[cfg(test)]
+mod tests;
+mod turn;
+mod wakes;
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use self::gate::{Entry, Gate, Pass, Waited};
+pub use self::line::AGE;
+pub use self::priority::Priority;
+use crate::id::AgentName;
 
-/// How many tasks may wait for a slot when nothing else is said: enough for a burst, few enough that the last one is served in time.
-pub const QUEUE: usize = 1_024;
-
-/// Who goes first when slots are short. Waiting makes every class more urgent with time, so none starves.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Priority {
-    /// Before everything else.
-    Critical,
-    /// Before the usual.
-    High,
-    /// The usual.
-    #[default]
-    Normal,
-    /// After the usual.
-    Low,
-    /// When nobody else wants to.
-    Background,
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// How many tasks execute at the same time: the cores of the machine when nothing else is said.
+    pub slots: NonZeroUsize,
+    /// How many tasks are in flight: 1 000 when nothing else is said. Times the limit of an agent's memory it is the most memory
+    /// that guests can hold together.
+    pub in_flight: NonZeroUsize,
+    /// How many more wait to be: 1 024 when nothing else is said, enough for a burst, few enough that the last one is served in time.
+    pub queue: usize,
 }
 
-impl Priority {
-    /// Every class, the most urgent first.
-    pub const ALL: [Self; 5] = [
-        Self::Critical,
-        Self::High,
-        Self::Normal,
-        Self::Low,
-        Self::Background,
-    ];
-
-    /// The name that files use.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::High => "high",
-            Self::Normal => "normal",
-            Self::Low => "low",
-            Self::Background => "background",
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            slots: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            in_flight: NonZeroUsize::new(1_000).unwrap_or(NonZeroUsize::MIN),
+            queue: 1_024,
         }
+    }
+}
+
+impl Sizes {
+    /// How many more may be in flight for each agent that waits above, so that calls of calls come to an end on a full host.
+    fn deeper(&self) -> usize {
+        (self.in_flight.get() / 100).max(1)
+    }
+
+    /// The most tasks that are in flight at once, when agents call agents at most `depth` deep.
+    pub fn most_in_flight(&self, depth: usize) -> usize {
+        let deeper = self.deeper().saturating_mul(depth);
+        self.in_flight.get().saturating_add(deeper)
     }
 }
 
 /// The slots of a host, shared by all runs.
 #[derive(Debug)]
 pub struct Slots {
-    free: Arc<Semaphore>,
-    size: usize,
-    queue: usize,
-    waiting: AtomicUsize,
+    sizes: Sizes,
+    /// In front of everything: who is in flight.
+    flight: Gate,
+    /// Who executes.
+    cores: Gate,
+}
+
+/// Who wants to execute.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The agent that is asked.
+    pub agent: AgentName,
+    /// How urgent it is.
+    pub priority: Priority,
 }
 
 /// The queue is full: nobody else may wait.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("all {size} execution slots are taken and {queue} tasks wait already")]
+#[error("{in_flight} tasks are in flight and {queue} wait already")]
 pub struct QueueFull {
-    size: usize,
+    in_flight: usize,
     queue: usize,
 }
 
 impl Slots {
-    /// `size` tasks at the same time, and `queue` more that wait.
-    pub fn new(size: NonZeroUsize, queue: usize) -> Self {
-        let size = size.get().min(Semaphore::MAX_PERMITS);
+    /// Slots, and what is in front of them.
+    pub fn new(sizes: Sizes) -> Self {
         Self {
-            free: Arc::new(Semaphore::new(size)),
-            size,
-            queue,
-            waiting: AtomicUsize::new(0),
+            flight: Gate::new(sizes.in_flight.get(), sizes.deeper()),
+            cores: Gate::new(sizes.slots.get(), 0).averaged(),
+            sizes,
         }
     }
 
-    /// How many tasks may execute at the same time.
-    pub fn size(&self) -> usize {
-        self.size
+    /// How much there is of everything.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
     }
 
-    /// How many slots nobody holds at the moment.
-    pub fn free(&self) -> usize {
-        self.free.available_permits()
+    /// How many tasks are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.flight.inside()
     }
 
-    /// How many tasks wait for their first slot at the moment.
+    /// How many tasks wait to be in flight.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.flight.waiting()
     }
 
-    /// Takes a slot, after waiting for one in the queue when none is free. Dropping the future leaves the queue.
-    pub async fn take(&self) -> Result<Held, QueueFull> {
-        // Never jumps the queue: while anybody waits, a slot that becomes free is handed over and not free for this.
-        if let Ok(permit) = self.free.clone().try_acquire_owned() {
-            return Ok(self.held(Some(permit), Duration::ZERO));
-        }
-        let _place = self.queue_up()?;
-        let since = Instant::now();
-        let permit = self.free.clone().acquire_owned().await.ok(); // never closed, so never an error
-        Ok(self.held(permit, since.elapsed()))
+    /// How busy the host is: 0 is idle, 1 is full, more is a queue. It is the higher of two shares: of the slots that were in use or
+    /// waited for over the last quarter of a second, and of the places in flight that are taken, with the share of the queue on top.
+    pub fn load(&self) -> f64 {
+        let Sizes {
+            in_flight, queue, ..
+        } = self.sizes;
+        let flight = self.flight.inside() as f64 / in_flight.get() as f64;
+        let queued = self.flight.waiting() as f64 / queue.max(1) as f64;
+        self.cores.busy().max(flight + queued)
     }
 
-    fn held(&self, permit: Option<OwnedSemaphorePermit>, waited: Duration) -> Held {
-        Held(Arc::new(Grip {
-            free: self.free.clone(),
-            state: Mutex::new(State {
-                permit,
-                ended: false,
-                waited,
-            }),
-        }))
-    }
-
-    fn queue_up(&self) -> Result<Place<'_>, QueueFull> {
-        let place = Place(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.queue {
-            return Err(QueueFull {
-                size: self.size,
-                queue: self.queue,
-            });
-        }
-        Ok(place)
+    /// Lets a task in, after waiting in the queue when there is no room. `depth` is how many agents wait for it, each above the other:
+    /// for a task that another one waits for there is a little more room, and no bound to the queue. Dropping the future leaves.
+    pub async fn admit(&self, claim: Claim, depth: usize) -> Result<Admitted<'_>, QueueFull> {
+        let waited = Waited::default();
+        let flight = match self.flight.enter(&claim, depth, &waited, self.sizes.queue) {
+            Entry::Inside(pass) => pass,
+            Entry::Waits(mut ticket) => std::future::poll_fn(|cx| ticket.poll(cx)).await,
+            Entry::Full => {
+                return Err(QueueFull {
+                    in_flight: self.flight.inside(),
+                    queue: self.sizes.queue,
+                });
+            }
+        };
+        Ok(Admitted {
+            slots: self,
+            claim,
+            waited,
+            _flight: flight,
+        })
     }
 }
-
-/// How many tasks execute at the same time when nothing else is said. Guests yield to each other every million units of fuel, so slots
-/// bound memory (64 × 64 MiB at the most by default), not cores: with one slot a core, two spinning agents would keep everybody else waiting.
-pub const SLOTS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 impl Default for Slots {
-    /// [`SLOTS`] slots, and [`QUEUE`] places to wait.
     fn default() -> Self {
-        Self::new(SLOTS, QUEUE)
+        Self::new(Sizes::default())
     }
 }
 
-/// A slot from its taking to its end. Dropping it gives the slot back for good, whoever still has a [`Slot`] of it.
+/// A task in flight; dropping it lets the next one in.
 #[derive(Debug)]
-pub struct Held(Arc<Grip>);
+pub struct Admitted<'s> {
+    slots: &'s Slots,
+    claim: Claim,
+    waited: Waited,
+    _flight: Pass<'s>,
+}
 
-impl Held {
-    /// The handle that travels with the request.
-    pub fn slot(&self) -> Slot {
-        Slot(Some(self.0.clone()))
-    }
-
-    /// The time spent waiting for the slot so far, taking it again included.
+impl Admitted<'_> {
+    /// The time spent waiting so far: to be let in, and for every slot since then.
     pub fn waited(&self) -> Duration {
-        self.0.state.lock().waited
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.ended = true;
-        state.permit = None;
-    }
-}
-
-/// A handle to the slot that a task holds; the default one is of no slot and costs nothing.
-#[derive(Debug, Clone, Default)]
-pub struct Slot(Option<Arc<Grip>>);
-
-impl Slot {
-    /// Gives the slot back, waits for `wait`, and takes a slot again behind everybody who waits by then.
-    ///
-    /// A task that comes back is never refused for a full queue: it holds memory that only its end sets free.
-    pub async fn release_while<F: Future>(&self, wait: F) -> F::Output {
-        let Some(grip) = &self.0 else {
-            return wait.await;
-        };
-        grip.state.lock().permit = None;
-        let output = wait.await;
-        grip.retake().await;
-        output
-    }
-}
-
-/// What [`Held`] and its [`Slot`]s share.
-#[derive(Debug)]
-struct Grip {
-    free: Arc<Semaphore>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    permit: Option<OwnedSemaphorePermit>,
-    ended: bool,
-    waited: Duration,
-}
-
-impl Grip {
-    async fn retake(&self) {
-        if !self.state.lock().wants_permit() {
-            return;
-        }
-        let since = Instant::now();
-        let permit = self.free.clone().acquire_owned().await.ok(); // never closed, so never an error
-        let mut state = self.state.lock();
-        state.waited += since.elapsed();
-        if state.wants_permit() {
-            state.permit = permit;
-        }
-    }
-}
-
-impl State {
-    fn wants_permit(&self) -> bool {
-        !self.ended && self.permit.is_none()
-    }
-}
-
-/// A place in the queue; dropping it leaves the queue.
-struct Place<'a>(&'a AtomicUsize);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt as _;
-
-    use super::*;
-
-    fn slots(size: usize, queue: usize) -> Slots {
-        Slots::new(NonZeroUsize::new(size).expect("at least one"), queue)
-    }
-
-    #[tokio::test]
-    async fn slots_are_handed_out_in_the_order_of_asking() {
-        let slots = slots(1, 8);
-        let held = slots.take().await.expect("a free slot");
-        let mut first = Box::pin(slots.take());
-        let mut second = Box::pin(slots.take());
-        assert!((&mut first).now_or_never().is_none());
-        assert!((&mut second).now_or_never().is_none());
-        assert_eq!(slots.waiting(), 2);
-
-        drop(held);
-        assert!(
-            slots.take().now_or_never().is_none(),
-            "nobody jumps the queue"
-        );
-        assert!((&mut second).now_or_never().is_none());
-        let held = (&mut first).now_or_never().expect("its turn");
-        drop(held);
-        assert!((&mut second).now_or_never().is_some());
-        assert_eq!((slots.free(), slots.waiting()), (1, 0));
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_refuses_at_once_and_one_who_leaves_makes_room() {
-        let slots = slots(1, 1);
-        let _held = slots.take().await.expect("a free slot");
-        let mut waiting = Box::pin(slots.take());
-        assert!((&mut waiting).now_or_never().is_none());
-        let refused = slots.take().now_or_never().expect("at once").unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "all 1 execution slots are taken and 1 tasks wait already"
-        );
-        drop(waiting);
-        assert!(slots.take().now_or_never().is_none(), "it waits now");
-    }
-
-    #[tokio::test]
-    async fn a_slot_is_free_for_others_while_its_holder_waits() {
-        let slots = slots(1, 0);
-        let held = slots.take().await.expect("a free slot");
-        let slot = held.slot();
-        let free = slot.release_while(async { slots.free() }).await;
-        assert_eq!((free, slots.free()), (1, 0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_time_to_get_a_slot_back_counts_as_waiting() {
-        let slots = slots(1, 0);
-        let held = slots.take().await.expect("a free slot");
-        let slot = held.slot();
-        let (tx, rx) = tokio::sync::oneshot::channel();
-        let caller = slot.release_while(async {
-            let peer = slots.take().await.expect("the caller's slot");
-            tx.send(peer).expect("somebody takes it");
-        });
-        let peer = async {
-            let peer = rx.await.expect("the peer's slot");
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            drop(peer);
-        };
-        tokio::join!(caller, peer);
-        assert_eq!(held.waited(), Duration::from_secs(3));
-    }
-
-    #[tokio::test]
-    async fn a_slot_that_has_ended_is_never_taken_again() {
-        let slots = slots(1, 0);
-        let held = slots.take().await.expect("a free slot");
-        let slot = held.slot();
-        slot.release_while(async { drop(held) }).await;
-        assert_eq!(slots.free(), 1);
-        slot.release_while(async {}).await;
-        assert_eq!(slots.free(), 1);
+        self.waited.get()
     }
 }

@@ -218,6 +218,9 @@ impl Shown {
         if let Some(agent) = &trail.fell_back_to {
             facts.push(format!("fell back to {agent}"));
         }
+        if let Some(agent) = &trail.degraded_to {
+            facts.push(format!("degraded to {agent}"));
+        }
         let facts = ui::styled(ui::DIM, facts.join(" · "));
         self.line(format!("{mark} {step}  {facts} {why}").trim_end());
     }

@@ -110,6 +110,8 @@ pub(super) const FLOW: &[Key] = &[
         Shape::Template,
         "The run's output; that of the outermost step when absent.",
     ),
+    key("budget", Shape::Map(BUDGET), "What a whole run may spend."),
+    PRIORITY,
 ];
 
 pub(super) const COMMON: &[Key] = &[
@@ -316,11 +318,41 @@ pub(super) const POLICY: &[Key] = &[
         Shape::Map(LIMITS),
         "Bounds below the agent's own.",
     ),
+    DEADLINE,
+    BREAKER_KEY,
+    key(
+        "degrade",
+        Shape::Map(DEGRADE),
+        "Asks another agent while the host is busy, or when the run's budget is used up.",
+    ),
+    BATCH_KEY,
+    PRIORITY,
 ];
 
 const TIMEOUT: Key = key("timeout", Shape::Span, "Bounds one attempt.");
 const RETRY_KEY: Key = key("retry", Shape::Map(RETRY), "Tries again.");
 const CACHE_KEY: Key = key("cache", Shape::Map(CACHE), "Answers from earlier answers.");
+
+const DEADLINE: Key = key(
+    "deadline",
+    Shape::Span,
+    "Bounds the whole step: every attempt, every wait and every fallback together.",
+);
+const BREAKER_KEY: Key = key(
+    "circuit-breaker",
+    Shape::Map(BREAKER),
+    "Stops asking an agent that keeps failing; all runs share what is known of it.",
+);
+const BATCH_KEY: Key = key(
+    "batch",
+    Shape::Map(BATCH),
+    "Gathers calls into one, for agents that take several at once.",
+);
+const PRIORITY: Key = key(
+    "priority",
+    Shape::OneOf(&["critical", "high", "normal", "low", "background"]),
+    "Who goes first when slots are short; `normal` when absent.",
+);
 
 pub(super) const FALLBACK: &[Key] = &[
     required("agent", Shape::Name, "The agent to call."),
@@ -333,6 +365,10 @@ pub(super) const FALLBACK: &[Key] = &[
     TIMEOUT,
     RETRY_KEY,
     CACHE_KEY,
+    DEADLINE,
+    BREAKER_KEY,
+    BATCH_KEY,
+    PRIORITY,
 ];
 
 pub(super) const RETRY: &[Key] = &[
@@ -386,6 +422,58 @@ pub(super) const LIMITS: &[Key] = &[
     key("fuel", Shape::Fuel, "Units of Wasm work of one task."),
 ];
 
+pub(super) const BREAKER: &[Key] = &[
+    key(
+        "failures",
+        Shape::Whole(1, 1_000),
+        "Failures in a row that open it; 5 when absent.",
+    ),
+    key(
+        "open-for",
+        Shape::Span,
+        "How long the agent is not asked then; 30s when absent.",
+    ),
+    key(
+        "half-open-calls",
+        Shape::Whole(1, 100),
+        "Calls that try the agent at the same time afterwards; 1 when absent.",
+    ),
+];
+
+pub(super) const DEGRADE: &[Key] = &[
+    key(
+        "above",
+        Shape::Fraction(0.0, 100.0),
+        "The load above which the other agent is asked: 0 is idle, 1 is full, more is a queue; 0.8 when absent.",
+    ),
+    required("to", Shape::Name, "The agent to ask then."),
+    key(
+        "skill",
+        Shape::Name,
+        "What it is asked for; needed when it has several skills.",
+    ),
+];
+
+pub(super) const BATCH: &[Key] = &[
+    required("size", Shape::Whole(2, 1_000), "The most calls in one."),
+    key(
+        "wait",
+        Shape::Span,
+        "How long the first call waits for others; 10ms when absent.",
+    ),
+];
+
+pub(super) const BUDGET: &[Key] = &[
+    key("fuel", Shape::Fuel, "Fuel, that of nested calls included."),
+    key("wall", Shape::Span, "Wall time from the run's acceptance."),
+    key("calls", Shape::Whole(1, 1_000_000), "Attempts."),
+    key(
+        "on-exceeded",
+        Shape::OneOf(&["stop", "degrade"]),
+        "What happens beyond it: `stop` (the default), or `degrade`, which asks the cheaper agents of steps that have one.",
+    ),
+];
+
 /// The kinds of steps, each with the keys that only it has.
 pub(super) const KINDS: &[(&str, &[&[Key]])] = &[
     ("agent", &[AGENT, POLICY]),
@@ -418,10 +506,5 @@ pub(super) const KIND_KEYS: &[Key] = &[
 
 /// Keys of the whole format that this version leaves out.
 pub(super) const UNSUPPORTED: &[&str] = &[
-    "batch",
-    "budget",
-    "circuit-breaker",
-    "deadline",
-    "degrade",
-    "priority",
+    "tokens",
 ];

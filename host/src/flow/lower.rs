@@ -17,7 +17,7 @@ use super::tree::{self, Node, What};
 use super::{VERSION, input};
 use crate::expr::ExprError;
 use crate::id::{Digest, StepId};
-use crate::plan::{Budget, Plan, Step, StepRef};
+use crate::plan::{Plan, Step, StepRef};
 
 /// A plan and the places of its calls.
 pub(super) struct Lowered {
@@ -114,6 +114,8 @@ impl<'s> Lower<'s> {
         if let Some(node) = fields.get("policies") {
             self.policies(node);
         }
+        let budget = fields.get("budget").and_then(|node| self.budget(node));
+        let priority = fields.get("priority").and_then(|node| self.priority(node));
         let entry = self.entry(&fields, root);
         let owner = Owner {
             step: None,
@@ -132,8 +134,8 @@ impl<'s> Lower<'s> {
                 .collect::<Option<_>>()?,
             entry,
             output,
-            budget: Budget::default(),
-            priority: None,
+            budget: budget.unwrap_or_default(),
+            priority,
             sources: std::mem::take(&mut self.inner),
         })
     }

@@ -35,7 +35,7 @@ impl Lower<'_> {
                 Kind::Parallel {
                     branches,
                     require,
-                    concurrency: self.count(fields.get("concurrency")),
+                    concurrency: self.count(fields, keys::PARALLEL, "concurrency"),
                 }
             }
             ("hierarchical", Some(node)) => self.hierarchical(node, step),
@@ -63,30 +63,10 @@ impl Lower<'_> {
         }
     }
 
-    /// A whole number at a key whose shape bounds it.
-    pub(super) fn count(&mut self, node: Option<&Node>) -> Option<usize> {
-        let node = node?;
-        let count = match &node.what {
-            What::Number(number) => number.as_u64().and_then(|n| usize::try_from(n).ok()),
-            _ => None,
-        };
-        let count = count.filter(|count| (1..=10_000).contains(count));
-        if count.is_none() {
-            self.wrong(node, "a whole number from 1 to 10000");
-        }
-        count
-    }
-
-    /// One of a few words.
-    pub(super) fn one_of<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
-        if let What::Text(text) = &node.what
-            && let Some((_, value)) = words.iter().find(|(word, _)| word == text)
-        {
-            return Some(*value);
-        }
-        let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-        self.wrong(node, &words.join(" or "));
-        None
+    /// The number at `key`, as the table bounds it.
+    fn count(&mut self, fields: &Fields<'_>, table: &[keys::Key], key: &str) -> Option<usize> {
+        let count = self.whole(fields, table, key);
+        count.and_then(|count| usize::try_from(count).ok())
     }
 
     fn truth(&mut self, node: Option<&Node>) -> bool {
@@ -136,7 +116,7 @@ impl Lower<'_> {
                 let what = "only a stage with `each` has items";
                 self.problem(misplaced.at.clone(), what, hint);
             }
-            let concurrency = self.count(at_once);
+            let concurrency = self.count(&fields, keys::STAGE, "concurrency");
             let words = [("fail", OnItemError::Fail), ("drop", OnItemError::Drop)];
             let on_item_error = item_error.and_then(|node| self.one_of(node, &words));
             let Some(step) = step else { continue };
@@ -210,7 +190,7 @@ impl Lower<'_> {
         let body = fields
             .get("do")
             .and_then(|node| self.step(node, Some((parent, 0)), &[]));
-        let max = self.count(fields.get("max")).filter(|max| *max <= 1_000);
+        let max = self.count(&fields, keys::ROUNDS, "max");
         let (Some(body), Some(max)) = (body, max) else {
             let hint =
                 "write for example `repeat: { do: { agent: NAME }, until: prev.good, max: 5 }`";
@@ -272,8 +252,8 @@ impl Lower<'_> {
                 None
             }
         };
-        let max_subtasks = self.count(fields.get("max-subtasks"));
-        let concurrency = self.count(fields.get("concurrency"));
+        let max_subtasks = self.count(&fields, keys::HIERARCHY, "max-subtasks");
+        let concurrency = self.count(&fields, keys::HIERARCHY, "concurrency");
         let (Some(plan), Some(synthesize), Some(workers)) = (plan, synthesize, workers) else {
             return nothing;
         };

@@ -9,7 +9,10 @@ use super::references::Use;
 use super::tree::{Node, What};
 use crate::call::Bounds;
 use crate::failure::FailureKind;
-use crate::plan::{Cache, CallStep, Callee, Fallback, Policy, Retry};
+use crate::plan::{
+    Batch, Cache, CallStep, Callee, CircuitBreaker, Degrade, Fallback, Policy, Retry,
+};
+use crate::slots::Priority;
 use crate::units::{Bytes, Fuel, Span};
 
 /// Policies as far as they were written down.
@@ -20,6 +23,11 @@ pub(super) struct Partial {
     fallback: Option<Vec<Fallback>>,
     cache: Option<Cache>,
     bounds: Option<Bounds>,
+    deadline: Option<Duration>,
+    circuit_breaker: Option<CircuitBreaker>,
+    degrade: Option<Degrade>,
+    batch: Option<Batch>,
+    priority: Option<Priority>,
 }
 
 /// A named set of policies, with the references in it: each step that takes it must be able to make them.
@@ -38,7 +46,11 @@ pub(super) fn merged(own: Partial, named: Option<Partial>) -> Policy {
         fallback: own.fallback.or(named.fallback).unwrap_or_default(),
         cache: own.cache.or(named.cache),
         bounds: own.bounds.or(named.bounds).unwrap_or_default(),
-        ..Policy::default()
+        deadline: own.deadline.or(named.deadline),
+        circuit_breaker: own.circuit_breaker.or(named.circuit_breaker),
+        degrade: own.degrade.or(named.degrade),
+        batch: own.batch.or(named.batch),
+        priority: own.priority.or(named.priority),
     }
 }
 
@@ -100,6 +112,13 @@ impl Lower<'_> {
                 .and_then(|node| self.fallbacks(node, owner)),
             cache: fields.get("cache").and_then(|node| self.cache(node, owner)),
             bounds: fields.get("limits").and_then(|node| self.limits(node)),
+            deadline: fields.get("deadline").and_then(|node| self.span(node)),
+            circuit_breaker: fields
+                .get("circuit-breaker")
+                .and_then(|node| self.breaker(node)),
+            degrade: fields.get("degrade").and_then(|node| self.degrade(node)),
+            batch: fields.get("batch").and_then(|node| self.batch(node)),
+            priority: fields.get("priority").and_then(|node| self.priority(node)),
         }
     }
 

@@ -157,7 +157,6 @@ fn structure_mistakes() {
             "sequential: [{parallel: [{agent: a}], timeout: 3s, skill: x}]",
             "sequential: [{agent: a, require: any}]",
             "on: {tick: {agent: a}}",
-            "budget: {fuel: 1G}\nagent: a",
             "id: main\nagent: a\nif: 'true'",
             "agent: a\nagent: b",
             "agent: [a]",
@@ -179,12 +178,11 @@ fn structure_mistakes() {
             2:15 `route`: `route` is not supported by this version of kennel
             2:25 `on-error`: `on-error` is not supported by this version of kennel
             2:45 `wiht`: unknown key `wiht` (did you mean `with`?)
-            2:54 `zzz`: unknown key `zzz` (known are `id`, `with`, `if`, `output`, `agent`, `sequential`, `parallel`, `agent`, `skill`, `policy`, `timeout`, `retry`, `fallback`, `cache`, `limits`)
+            2:54 `zzz`: unknown key `zzz` (known are `id`, `with`, `if`, `output`, `agent`, `sequential`, `parallel`, `agent`, `skill`, `policy`, `timeout`, `retry`, `fallback`, `cache`, `limits`, `deadline`, `circuit-breaker`, `degrade`, `batch`, `priority`)
             2:39 `timeout`: `timeout` does not belong here (policies stand on the agents inside a group)
             2:52 `skill`: `skill` does not belong here (policies stand on the agents inside a group)
             2:25 `require`: `require` does not belong here (it says how many branches of a `parallel` must succeed)
             2:1 `on`: `on` is not supported by this version of kennel
-            2:1 `budget`: `budget` is not supported by this version of kennel
             2:1 `id`: `id` does not belong here (the outermost step has no `id` and no `if`; put it into a `sequential`)
             4:1 `if`: `if` does not belong here (the outermost step has no `id` and no `if`; put it into a `sequential`)
             3:1 `agent`: the key `agent` stands twice (the first one is on line 2)
@@ -276,7 +274,6 @@ fn policy_mistakes() {
             3:30 `-1`: `-1` is not an amount of fuel; write for example `5G` or `200M`
             3:34 `cpu`: unknown key `cpu` (known are `memory`, `fuel`)
             3:9 `carefull`: there is no set of policies `carefull` (did you mean `careful`?)
-            4:35 `circuit-breaker`: `circuit-breaker` is not supported by this version of kennel
             3:9 `x`: there is no set of policies `x` (the flow has no `policies`)
             2:49 `b`: `b` runs later (a step can read the steps before it)
             3:10 `2`: 2 of 1 branches cannot be required (write `all`, `any` or a number from 1 to 1)
@@ -540,17 +537,17 @@ fn a_good_flow_becomes_a_plan() {
         document-intelligence: Some("Read a scanned page.")
         sequential-1 line 10: Sequential([StepRef(1), StepRef(2), StepRef(3)])
            when None, with None, output false
-        ocr line 11: call ocr None Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: Some(2000000000), memory: Some(16777216) } }
+        ocr line 11: call ocr None Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: Some(2000000000), memory: Some(16777216) }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
            when None, with Some(["input.document"]), output false
-        summary line 14: call summarize Some(SkillName("short")) Policy { timeout: Some(3s), retry: Some(Retry { attempts: 5, backoff: 100ms, factor: 2.0, max_backoff: 30s, jitter: true, on: Some([Trapped]) }), fallback: [Fallback { call: CallStep { agent: AgentName("summarize-lite"), skill: None, policy: Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None } } }, with: None }, Fallback { call: CallStep { agent: AgentName("stub"), skill: None, policy: Policy { timeout: None, retry: Some(Retry { attempts: 2, backoff: 100ms, factor: 2.0, max_backoff: 30s, jitter: true, on: None }), fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None } } }, with: Some(Value(String("none"))) }], cache: Some(Cache { ttl: 3600s, key: None }), bounds: Bounds { fuel: None, memory: None } }
+        summary line 14: call summarize Some(SkillName("short")) Policy { timeout: Some(3s), retry: Some(Retry { attempts: 5, backoff: 100ms, factor: 2.0, max_backoff: 30s, jitter: true, on: Some([Trapped]) }), fallback: [Fallback { call: CallStep { callee: Agent(AgentName("summarize-lite")), skill: None, policy: Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None } }, with: None }, Fallback { call: CallStep { callee: Agent(AgentName("stub")), skill: None, policy: Policy { timeout: None, retry: Some(Retry { attempts: 2, backoff: 100ms, factor: 2.0, max_backoff: 30s, jitter: true, on: None }), fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None } }, with: Some(Value(String("none"))) }], cache: Some(Cache { ttl: 3600s, key: None }), bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
            when Some("size(steps.ocr.text) > 10"), with None, output true
         parallel-1 line 22: Parallel { branches: [StepRef(4), StepRef(5)], require: Any }
            when None, with None, output true
-        entities line 23: call entities None Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None } }
+        entities line 23: call entities None Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
            when None, with Some(["steps.ocr.text"]), output false
         sequential-2 line 25: Sequential([StepRef(6)])
            when None, with None, output false
-        classify line 26: call classify None Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None } }
+        classify line 26: call classify None Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
            when None, with Some(["steps.summary"]), output false
     "#]]
     .assert_eq(&text);
@@ -886,6 +883,26 @@ fn places() -> Vec<(&'static [keys::Key], Place)> {
         (keys::LIMITS, |line| {
             format!("kennel: 1\nagent: a\nlimits: {{ {line} }}")
         }),
+        (keys::BREAKER, |line| {
+            format!("kennel: 1\nagent: a\ncircuit-breaker: {{ {line} }}")
+        }),
+        (keys::DEGRADE, |line| {
+            if line.starts_with("to:") {
+                format!("kennel: 1\nagent: a\ndegrade: {{ {line} }}")
+            } else {
+                format!("kennel: 1\nagent: a\ndegrade: {{ to: b, {line} }}")
+            }
+        }),
+        (keys::BATCH, |line| {
+            if line.starts_with("size:") {
+                format!("kennel: 1\nagent: a\nbatch: {{ {line} }}")
+            } else {
+                format!("kennel: 1\nagent: a\nbatch: {{ size: 2, {line} }}")
+            }
+        }),
+        (keys::BUDGET, |line| {
+            format!("kennel: 1\nagent: a\nbudget: {{ {line} }}")
+        }),
         (keys::FALLBACK, |line| {
             if line.starts_with("agent:") {
                 format!("kennel: 1\nagent: a\nfallback: [{{ {line} }}]")
@@ -949,7 +966,8 @@ fn the_schema_says_what_the_parser_says() {
                 keys::Shape::Fallbacks => "[b]",
                 keys::Shape::Map(_) => "{ ttl: 1s }",
             };
-            if matches!(key.name, "retry" | "limits" | "policy") {
+            let table = matches!(key.shape, keys::Shape::Map(_)) && key.name != "cache";
+            if table || key.name == "policy" {
                 continue; // what stands there is tried key by key; a policy must exist
             }
             let source = flow(&format!("{}: {good}", key.name));

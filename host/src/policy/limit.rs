@@ -1,7 +1,7 @@
-//! Limit: an attempt waits its turn for an execution slot and has only so much time.
+//! Limit: an attempt waits its turn to be in flight, has a slot whenever it executes, and only so much time for all of it.
 //!
-//! A step's `timeout` begins when the attempt asks for a slot, so it bounds what a caller waits; the time in the queue counts. An
-//! attempt that got no slot in time is `overloaded`, because the agent is not to blame; one that did not finish is `deadline`.
+//! A step's `timeout` begins when the attempt asks to be let in, so it bounds what a caller waits; the time in the queue counts. An
+//! attempt that was not let in in time is `overloaded`, because the agent is not to blame; one that did not finish is `deadline`.
 
 #[cfg(test)]
 mod tests;
@@ -15,14 +15,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::call::{Attempt, Call, CallError, Reply, Request, Usage};
 use crate::failure::{Failure, FailureKind};
 use crate::id::AgentName;
-use crate::slots::{Held, Slots};
+use crate::slots::{Admitted, Claim, QueueFull, Slots};
 use crate::units::Span;
 
 /// How long after its deadline an attempt is cut off. Who keeps the deadline itself, as the sandbox does, has this long to say what
 /// the attempt used; it is a guest's next yield, about a millisecond away, and a busy scheduler's delay.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// Gives each call of `inner` a slot and at most `timeout`.
+/// Lets each call of `inner` in when there is room, and gives it at most `timeout`.
 pub(super) fn wrap(
     inner: Arc<dyn Call>,
     agent: &AgentName,
@@ -53,55 +53,72 @@ impl Call for Limited {
 impl Limited {
     async fn attempt(&self, mut request: Request) -> Result<Reply, CallError> {
         let number = request.attempt;
+        let claim = Claim {
+            agent: self.agent.clone(),
+            priority: request.priority,
+        };
+        let depth = request.lineage.callers.len();
         let asked = Instant::now();
         let own = self.timeout.and_then(|timeout| asked.checked_add(timeout));
         request.deadline = own.into_iter().chain(request.deadline).min();
 
-        let held = match self.admit(asked, request.deadline).await {
-            Ok(held) => held,
+        let admitted = match self
+            .admit(self.slots.admit(claim, depth), asked, request.deadline)
+            .await
+        {
+            Ok(admitted) => admitted,
             Err(failure) => return Err(self.not_admitted(failure, number, asked)),
         };
-        request.slot = held.slot();
         let began = Instant::now();
-        let mut result = self.bounded(request, asked).await;
-        self.account(&mut result, number, &held, began);
+        let deadline = request.deadline;
+        let work = admitted.execute(deadline, self.inner.call(request));
+        let mut result = self.bounded(work, asked, deadline).await;
+        self.account(&mut result, number, &admitted, began);
         result
     }
 
-    /// Waits for a slot, at most until the deadline.
-    async fn admit(&self, asked: Instant, deadline: Option<Instant>) -> Result<Held, Failure> {
-        let slots = &self.slots;
-        let held = match deadline {
-            None => slots.take().await,
+    /// Waits to be let in, at most until the deadline.
+    async fn admit<'s>(
+        &self,
+        admission: impl Future<Output = Result<Admitted<'s>, QueueFull>>,
+        asked: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<Admitted<'s>, Failure> {
+        let admitted = match deadline {
+            None => admission.await,
             Some(deadline) if deadline <= asked => {
                 let message = "the deadline had passed before the attempt began";
                 return Err(Failure::new(FailureKind::Deadline, message));
             }
-            Some(deadline) => timeout_at(deadline, slots.take()).await.map_err(|_| {
-                let (waited, size) = (span(asked, deadline), slots.size());
+            Some(deadline) => timeout_at(deadline, admission).await.map_err(|_| {
+                let (waited, most) = (span(asked, deadline), self.slots.sizes().in_flight);
                 let hint = self.hint(asked, deadline);
                 let message =
-                    format!("none of {size} execution slots became free within {waited}; {hint}");
+                    format!("none of {most} tasks in flight ended within {waited}; {hint}");
                 Failure::new(FailureKind::Overloaded, message)
             })?,
         };
-        held.map_err(|full| {
+        admitted.map_err(|full| {
             let message = format!("{full}; try again later or ask less at once");
             Failure::new(FailureKind::Overloaded, message)
         })
     }
 
-    /// Calls `inner`, and cuts it off when it does not keep the deadline itself.
-    async fn bounded(&self, request: Request, asked: Instant) -> Result<Reply, CallError> {
-        let Some(deadline) = request.deadline else {
-            return self.inner.call(request).await;
+    /// Awaits `work`, and cuts it off when it does not keep the deadline itself.
+    async fn bounded(
+        &self,
+        work: impl Future<Output = Result<Reply, CallError>>,
+        asked: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<Reply, CallError> {
+        let Some(deadline) = deadline else {
+            return work.await;
         };
         // A deadline beyond what the clock can tell is none.
         let Some(cut_off) = deadline.checked_add(GRACE) else {
-            return self.inner.call(request).await;
+            return work.await;
         };
-        let call = timeout_at(cut_off, self.inner.call(request));
-        call.await.unwrap_or_else(|_| {
+        timeout_at(cut_off, work).await.unwrap_or_else(|_| {
             let (time, hint) = (span(asked, deadline), self.hint(asked, deadline));
             let message = format!("no answer within {time}; {hint}");
             Err(CallError::new(FailureKind::Deadline, message))
@@ -113,7 +130,7 @@ impl Limited {
         &self,
         result: &mut Result<Reply, CallError>,
         number: u32,
-        held: &Held,
+        admitted: &Admitted<'_>,
         began: Instant,
     ) {
         let (trail, failure) = match result {
@@ -134,7 +151,7 @@ impl Limited {
         }
         if let Some(attempt) = trail.attempts.first_mut() {
             let queue_us = &mut attempt.usage.queue_us;
-            *queue_us = queue_us.saturating_add(micros(held.waited()));
+            *queue_us = queue_us.saturating_add(micros(admitted.waited()));
         }
     }
 
@@ -142,7 +159,7 @@ impl Limited {
     fn hint(&self, asked: Instant, deadline: Instant) -> &'static str {
         match self.timeout.and_then(|timeout| asked.checked_add(timeout)) {
             Some(own) if own == deadline => "raise the step's `timeout` if it needs longer",
-            _ => "its caller waits no longer than that",
+            _ => "the step's `deadline`, or whoever waits for it, allows no more",
         }
     }
 

@@ -21,8 +21,8 @@ use crate::call::{
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AgentName, Digest};
 use crate::payload::Payload;
-use crate::plan::{Cache, CallStep, Fallback, Retry};
-use crate::slots::Slots;
+use crate::plan::{Cache, CallStep, CircuitBreaker, Degrade, Fallback, Retry};
+use crate::slots::{Sizes, Slots};
 
 /// What a script does with a call.
 #[derive(Debug, Clone, Copy)]
@@ -91,10 +91,10 @@ impl Script {
     }
 
     fn note(&self, attempt: u32, what: &str) {
-        let free = self.slots.free();
+        let in_flight = self.slots.in_flight();
         let agent = &self.agent;
         self.log.line(format_args!(
-            "{agent:<6} attempt {attempt}: {what}, {free} slots free"
+            "{agent:<6} attempt {attempt}: {what}, {in_flight} in flight"
         ));
     }
 }
@@ -148,13 +148,20 @@ pub(super) struct House {
 }
 
 impl House {
-    pub(super) fn new(slots: usize) -> Self {
-        let size = NonZeroUsize::new(slots).expect("at least one slot");
+    /// As many slots as tasks in flight, and one that waits.
+    pub(super) fn new(in_flight: usize) -> Self {
+        let in_flight = NonZeroUsize::new(in_flight).expect("at least one");
+        let sizes = Sizes {
+            slots: in_flight,
+            in_flight,
+            queue: 1,
+        };
         let providers = Providers {
             bases: Default::default(),
             shared: Shared {
                 cache: Arc::new(AnswerCache::default()),
-                slots: Arc::new(Slots::new(size, 1)),
+                slots: Arc::new(Slots::new(sizes)),
+                breakers: Arc::default(),
             },
         };
         Self {
@@ -200,10 +207,10 @@ impl House {
         let slots = self.providers.shared.slots.clone();
         let listener = move |_: Option<&_>, agent: &AgentName, notice: Notice| {
             if let Notice::Retry(attempt, failure, wait) = notice {
-                let free = slots.free();
+                let in_flight = slots.in_flight();
                 let kind = failure.kind;
                 log.line(format_args!(
-                    "{agent:<6} attempt {attempt} was {kind}: again in {wait:?}, {free} slots free"
+                    "{agent:<6} attempt {attempt} was {kind}: again in {wait:?}, {in_flight} in flight"
                 ));
             }
         };
@@ -247,6 +254,22 @@ impl CallStep {
         self
     }
 
+    /// Opens after `failures` in a row, for so many seconds.
+    pub(super) fn breaker(mut self, failures: u32, open_for_secs: u64) -> Self {
+        self.policy.circuit_breaker = Some(CircuitBreaker {
+            failures,
+            open_for: Duration::from_secs(open_for_secs),
+            ..CircuitBreaker::default()
+        });
+        self
+    }
+
+    pub(super) fn degrade(mut self, above: f64, to: &str) -> Self {
+        let to = Box::new(step(to));
+        self.policy.degrade = Some(Degrade { above, to });
+        self
+    }
+
     pub(super) fn fallback(mut self, other: CallStep) -> Self {
         self.policy.fallback.push(Fallback {
             call: Box::new(other),
@@ -267,6 +290,9 @@ pub(super) fn told(result: &Result<Reply, CallError>) -> String {
     }
     if let Some(agent) = &trail.fell_back_to {
         write!(text, ", by {agent}").expect("a string takes all");
+    }
+    if let Some(agent) = &trail.degraded_to {
+        write!(text, ", degraded to {agent}").expect("a string takes all");
     }
     for attempt in &trail.attempts {
         let how = match &attempt.failure {

@@ -18,10 +18,13 @@ use crate::sandbox::compile::{CompileError, Compiler};
 use crate::sandbox::engine::{EngineError, Pool, engine, engine_id};
 use crate::sandbox::{self, LinkError, PluginSettings, Sandbox};
 use crate::settings::{Manifest, Settings, SettingsError};
+use crate::slots::Sizes;
 use crate::store::SharedBackend;
 
 /// Plugins in one directory; more are a mistake or an attack.
 const MAX_PLUGINS: usize = 256;
+/// Calls of calls so deep have their places in the engine's pool. Deeper ones find them as long as not everything is taken.
+const MAX_RESERVED_DEPTH: u64 = 8;
 /// Plugins that are loaded at the same time. Compiling has a bound of its own.
 const AT_ONCE: usize = 8;
 
@@ -120,10 +123,12 @@ impl Loader {
         compiler: Compiler,
     ) -> Result<Self, OpenLoaderError> {
         // No agent may have more memory than the operator's limit, so no slot needs to hold more.
-        let most = settings.limits().memory.0;
+        let limits = settings.limits();
+        let depth = limits.call_depth.min(MAX_RESERVED_DEPTH) as usize; // small
+        let in_flight = settings.host.sizes().most_in_flight(depth);
         let pool = Pool {
-            memory: usize::try_from(most).unwrap_or(usize::MAX),
-            ..Pool::default()
+            memory: usize::try_from(limits.memory.0).unwrap_or(usize::MAX),
+            ..Pool::for_in_flight(in_flight)
         };
         let engine = engine(&pool)?;
         let cache = Cache::open(state, engine_id(&engine), MAX_CACHE);
@@ -143,6 +148,11 @@ impl Loader {
             compiler,
             cache,
         })
+    }
+
+    /// How much may run at the same time.
+    pub(super) fn sizes(&self) -> Sizes {
+        self.settings.host.sizes()
     }
 
     /// Makes the agents known to each other.

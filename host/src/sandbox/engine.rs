@@ -20,6 +20,9 @@ const CORE_INSTANCES_PER_SLOT: u32 = 4;
 /// Tables per slot, and memories per slot: a component of one language has 2–3 tables and one memory, a composed one more.
 const TABLES_PER_SLOT: u32 = 3;
 const MEMORIES_PER_SLOT: u32 = 2;
+/// Memories of a pool that has more instances than that anyway: each reserves 4 GiB of the 128 TiB that a process can address, so a
+/// very large pool has one memory for each instance, and composed components find a little less room in it.
+const MEMORIES: u32 = 14_000;
 /// Upper bounds for one component. They repeat the default pre-scan caps as a second wall.
 const MEMORIES_PER_COMPONENT: u32 = 16;
 const TABLES_PER_COMPONENT: u32 = 32;
@@ -54,6 +57,17 @@ impl Default for Pool {
             memory: 64 << 20,
             resident: 4 << 20,
             warm_slots: 64,
+        }
+    }
+}
+
+impl Pool {
+    /// Room for `tasks` at once and a tenth more, because a slot is free only after its memory has been reset.
+    pub fn for_in_flight(tasks: usize) -> Self {
+        let instances = tasks.saturating_add(tasks.div_ceil(10));
+        Self {
+            instances: u32::try_from(instances).unwrap_or(u32::MAX),
+            ..Self::default()
         }
     }
 }
@@ -150,7 +164,7 @@ fn pooling(pool: &Pool) -> PoolingAllocationConfig {
         .total_component_instances(pool.instances)
         .total_core_instances(pool.instances.saturating_mul(CORE_INSTANCES_PER_SLOT))
         .total_tables(pool.instances.saturating_mul(TABLES_PER_SLOT))
-        .total_memories(pool.instances.saturating_mul(MEMORIES_PER_SLOT))
+        .total_memories(memories(pool.instances))
         .total_stacks(pool.instances)
         .max_memory_size(pool.memory)
         .table_elements(TABLE_ELEMENTS)
@@ -170,6 +184,11 @@ fn pooling(pool: &Pool) -> PoolingAllocationConfig {
         pooling.pagemap_scan(Enabled::Yes);
     }
     pooling
+}
+
+fn memories(instances: u32) -> u32 {
+    let wanted = instances.saturating_mul(MEMORIES_PER_SLOT);
+    wanted.min(MEMORIES).max(instances)
 }
 
 /// Whether this kernel lets the engine reset a task's memory without page faults (Linux 6.7 and later), which halves the cost of a call.

@@ -87,10 +87,10 @@ async fn call_all(
     for call in ready.iter_mut().flatten() {
         call.request.bounds.fuel = Some(share);
     }
-    let (slot, calls) = (store.data().errand.slot.clone(), store.data().calls.clone());
-    // The caller waits here and holds nothing that its peers need: its execution slot is given back meanwhile. Its own deadline,
-    // which is theirs too, bounds the wait.
-    let ended: Vec<_> = calls.take_time(slot.release_while(make(ready))).await;
+    let calls = store.data().calls.clone();
+    // The caller waits here and holds nothing that its peers need: its slot is for whoever is polled. Its own deadline, which is
+    // theirs too, bounds the wait.
+    let ended: Vec<_> = calls.take_time(make(ready)).await;
     let spent = ended
         .iter()
         .fold(0, |sum: u64, (_, used)| sum.saturating_add(*used));
@@ -210,12 +210,14 @@ impl Task {
             lineage,
             deadline,
             observer,
+            priority,
             ..
         } = &self.errand;
         let mut child = Request::new(format!("{task_id}/{}", self.peer_calls), Arc::new(input));
         child.skill = Some(skill);
         child.deadline = Some(*deadline);
         child.observer = observer.clone();
+        child.priority = *priority;
         child.lineage = Lineage {
             run: lineage.run,
             callers: lineage

@@ -16,7 +16,7 @@ use super::progress::Pace;
 use crate::call::{Bounds, Lineage, Observer};
 use crate::failure::{Failure, FailureKind};
 use crate::payload::Payload;
-use crate::slots::Slot;
+use crate::slots::Priority;
 
 /// Fuel after which a guest lets others run: about a millisecond. It also bounds how late a deadline ends a spinning guest.
 const YIELD_EVERY: u64 = 1_000_000;
@@ -29,7 +29,7 @@ pub(super) struct Errand {
     pub(super) bounds: Bounds,
     pub(super) lineage: Lineage,
     pub(super) observer: Observer,
-    pub(super) slot: Slot,
+    pub(super) priority: Priority,
 }
 
 /// What the host keeps for one task. Dropped with the store.

@@ -17,6 +17,8 @@ pub struct Defaults {
     pub retry: Option<RetryDefaults>,
     /// Answers from earlier answers.
     pub cache: Option<CacheDefaults>,
+    /// Stops asking the agent while it keeps failing.
+    pub circuit_breaker: Option<BreakerDefaults>,
 }
 
 /// `defaults.retry`.
@@ -66,9 +68,39 @@ pub struct CacheDefaults {
     pub ttl: Span,
 }
 
+/// `defaults.circuit-breaker`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct BreakerDefaults {
+    /// Failures in a row that open it.
+    pub failures: u32,
+    /// How long it stays open.
+    pub open_for: Span,
+    /// Calls that try the agent at the same time once that is over.
+    pub half_open_calls: u32,
+}
+
+impl Default for BreakerDefaults {
+    fn default() -> Self {
+        let plan::CircuitBreaker {
+            failures,
+            open_for,
+            half_open_calls,
+        } = plan::CircuitBreaker::default();
+        Self {
+            failures,
+            open_for: Span(open_for),
+            half_open_calls,
+        }
+    }
+}
+
 impl Defaults {
     /// The bounds that flows have for the same keys.
     pub(super) fn check(&self) -> Result<(), String> {
+        if let Some(breaker) = &self.circuit_breaker {
+            breaker.check()?;
+        }
         let Some(retry) = &self.retry else {
             return Ok(());
         };
@@ -102,11 +134,36 @@ impl Defaults {
             ttl: cache.ttl.0,
             key: None,
         });
+        let breaker = self.circuit_breaker.map(|breaker| plan::CircuitBreaker {
+            failures: breaker.failures,
+            open_for: breaker.open_for.0,
+            half_open_calls: breaker.half_open_calls,
+        });
         plan::Policy {
             timeout: policy.timeout.or(self.timeout.map(|span| span.0)),
             retry: policy.retry.clone().or(retry),
             cache: policy.cache.clone().or(cache),
+            circuit_breaker: policy.circuit_breaker.or(breaker),
             ..policy.clone()
+        }
+    }
+}
+
+impl BreakerDefaults {
+    fn check(self) -> Result<(), String> {
+        for (key, said, most) in [
+            ("failures", self.failures, 1_000),
+            ("half-open-calls", self.half_open_calls, 100),
+        ] {
+            if !(1..=most).contains(&said) {
+                return Err(format!(
+                    "defaults.circuit-breaker.{key} is {said}, it should be from 1 to {most}"
+                ));
+            }
+        }
+        match self.open_for.0.is_zero() {
+            false => Ok(()),
+            true => Err("defaults.circuit-breaker.open-for is 0s, it should be longer".to_owned()),
         }
     }
 }

@@ -172,9 +172,9 @@ async fn an_asking_goes_on_without_its_first_asker_and_stops_without_any() {
 
     let mut only = call.call(house.request("another"));
     assert!((&mut only).now_or_never().is_none());
-    assert_eq!(house.providers.shared.slots.free(), 0);
+    assert_eq!(house.providers.shared.slots.in_flight(), 1);
     drop(only);
-    assert_eq!(house.providers.shared.slots.free(), 1);
+    assert_eq!(house.providers.shared.slots.in_flight(), 0);
     assert!(house.providers.shared.cache.flights.is_empty());
 }
 

@@ -1,16 +1,16 @@
-//! How many execute at once, how long each may take, and that nobody waits for a slot that never comes.
+//! How many are in flight at once, how long each may take, and that nobody waits for a place that never comes.
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
-use super::super::script::{Act, House, step, told};
+use super::super::script::{Act, House, name, step, told};
 use super::*;
 use crate::payload::Payload;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn no_more_attempts_execute_than_there_are_slots_and_waiting_is_accounted() {
+async fn no_more_attempts_are_in_flight_than_may_be_and_waiting_is_accounted() {
     let mut house = House::new(2);
     house.agent("a", [Act::Take(SECOND), Act::Answer("ok")].repeat(3));
     let call = house.stack(&step("a"));
@@ -41,7 +41,7 @@ async fn a_full_queue_is_overloaded_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_gets_no_slot_in_time_is_overloaded() {
+async fn an_attempt_that_is_not_let_in_in_time_is_overloaded() {
     let mut house = House::new(1);
     house.agent("a", [Act::Hang]);
     let other = house.agent("b", []);
@@ -51,10 +51,10 @@ async fn an_attempt_that_gets_no_slot_in_time_is_overloaded() {
     let call = house.stack(&step("b").timeout(1_000));
     let result = call.call(house.request("?")).await;
     assert_eq!(told(&result), "failed: overloaded; b 1 overloaded");
-    let error = result.expect_err("no slot");
+    let error = result.expect_err("no room");
     assert_eq!(
         error.failure.message,
-        "none of 1 execution slots became free within 1s; raise the step's `timeout` if it needs longer"
+        "none of 1 tasks in flight ended within 1s; raise the step's `timeout` if it needs longer"
     );
     assert_eq!(error.trail.usage().queue_us, 1_000_000);
     assert_eq!(
@@ -64,7 +64,7 @@ async fn an_attempt_that_gets_no_slot_in_time_is_overloaded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_agent_that_never_answers_is_cut_off_and_its_slot_is_free_again() {
+async fn an_agent_that_never_answers_is_cut_off_and_is_in_flight_no_more() {
     let mut house = House::new(1);
     house.agent("a", [Act::Hang]);
     let call = house.stack(&step("a").timeout(1_000));
@@ -76,7 +76,7 @@ async fn an_agent_that_never_answers_is_cut_off_and_its_slot_is_free_again() {
         "no answer within 1s; raise the step's `timeout` if it needs longer"
     );
     assert_eq!(error.trail.usage().wall_us, 1_050_000);
-    assert_eq!(house.providers.shared.slots.free(), 1);
+    assert_eq!(house.providers.shared.slots.in_flight(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,14 +126,16 @@ struct Asks(Arc<dyn Call>);
 impl Call for Asks {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
         Box::pin(async move {
-            let asked = Request::new("peer", request.input.clone());
-            request.slot.release_while(self.0.call(asked)).await
+            let mut asked = Request::new("peer", request.input.clone());
+            let callers = request.lineage.callers.iter().cloned();
+            asked.lineage.callers = callers.chain([name("caller")]).collect();
+            self.0.call(asked).await
         })
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn agents_that_wait_for_agents_need_only_one_slot() {
+async fn agents_that_wait_for_agents_come_to_an_end_on_a_host_for_one() {
     let mut house = House::new(1);
     house.agent("leaf", [Act::Take(SECOND), Act::Answer("ok")].repeat(2));
     house.base("middle", Arc::new(Asks(house.stack(&step("leaf")))));
@@ -146,20 +148,20 @@ async fn agents_that_wait_for_agents_need_only_one_slot() {
         told(&one),
         told(&two)
     );
-    assert_eq!(house.providers.shared.slots.free(), 1);
+    assert_eq!(house.providers.shared.slots.in_flight(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_cancelled_while_it_waits_for_a_peer_leaves_no_slot_taken() {
+async fn a_caller_cancelled_while_it_waits_for_a_peer_leaves_nothing_in_flight() {
     let mut house = House::new(1);
     house.agent("leaf", [Act::Hang]);
     house.base("root", Arc::new(Asks(house.stack(&step("leaf")))));
     let stack = house.stack(&step("root"));
     let mut root = stack.call(house.request("?"));
     assert!((&mut root).now_or_never().is_none());
-    assert_eq!(house.providers.shared.slots.free(), 0);
+    assert_eq!(house.providers.shared.slots.in_flight(), 2);
     drop(root);
-    assert_eq!(house.providers.shared.slots.free(), 1);
+    assert_eq!(house.providers.shared.slots.in_flight(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,6 +174,6 @@ async fn a_deadline_of_the_caller_is_not_blamed_on_the_step() {
     let error = call.call(request).await.expect_err("no answer");
     assert_eq!(
         error.failure.message,
-        "no answer within 1s; its caller waits no longer than that"
+        "no answer within 1s; the step's `deadline`, or whoever waits for it, allows no more"
     );
 }

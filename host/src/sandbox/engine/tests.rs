@@ -47,6 +47,13 @@ fn an_engine_of_the_default_pool_starts() {
 }
 
 #[test]
+fn ten_thousand_tasks_in_flight_and_their_calls_have_room() {
+    let pool = Pool::for_in_flight(10_800);
+    assert_eq!(pool.instances, 11_880);
+    engine(&pool).unwrap();
+}
+
+#[test]
 fn a_component_compiled_by_one_engine_is_accepted_by_the_other() {
     let bytes =
         wat::parse_str("(component (core module $m (memory 1)) (core instance (instantiate $m)))")

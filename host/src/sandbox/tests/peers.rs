@@ -16,7 +16,7 @@ use crate::payload::Payload;
 use crate::sandbox::testing::guest::{ECHO, handle};
 use crate::sandbox::testing::imports::{PEERS, using};
 use crate::sandbox::testing::{Kennel, ask, failure, request, text};
-use crate::slots::Slots;
+use crate::slots::{Claim, Sizes, Slots};
 use crate::units::Fuel;
 
 const CALL: (&str, &str, &str) = ("peers", "call", "(param i32 i32 i32 i32 i32 i32 i32 i32)");
@@ -80,7 +80,6 @@ struct Script {
     now: AtomicUsize,
     most: AtomicUsize,
     asked: parking_lot::Mutex<Vec<Request>>,
-    slots: Option<Arc<Slots>>,
 }
 
 impl Call for Script {
@@ -90,12 +89,7 @@ impl Call for Script {
             self.most.fetch_max(now, Ordering::SeqCst);
             let output = request.input.clone();
             self.asked.lock().push(request);
-            let held = match &self.slots {
-                Some(slots) => slots.take().await.ok(),
-                None => None,
-            };
             tokio::time::sleep(Duration::from_millis(1)).await;
-            drop(held);
             self.now.fetch_sub(1, Ordering::SeqCst);
             Ok(Reply {
                 output,
@@ -327,28 +321,43 @@ async fn a_peer_ends_with_its_caller_s_deadline() {
     }
 }
 
+/// The stack that agents of a real host have around them: let in, and with a slot whenever they are polled.
+struct Limited(Arc<dyn Call>, Arc<Slots>);
+
+impl Call for Limited {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
+        Box::pin(async move {
+            let claim = Claim {
+                agent: "any".parse().expect("a name"),
+                priority: request.priority,
+            };
+            let admitted = self.1.admit(claim, request.lineage.callers.len()).await;
+            let admitted = admitted.expect("room");
+            let deadline = request.deadline;
+            admitted.execute(deadline, self.0.call(request)).await
+        })
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn one_slot_is_enough_for_a_caller_and_its_peer() {
+async fn one_slot_is_enough_for_a_caller_and_its_peers() {
     let kennel = Kennel::new();
-    let slots = Arc::new(Slots::new(NonZeroUsize::MIN, 10));
-    let script = Arc::new(Script {
-        slots: Some(slots.clone()),
-        ..Script::default()
-    });
-    know(&kennel, vec![("translate", "peer", script)]);
-    let agent = kennel
-        .load(
-            "caller",
-            &caller(),
-            Limits::default(),
-            "peers = ['translate']",
-        )
-        .expect("loaded");
-    let held = slots.take().await.expect("the slot");
-    let asked = Request {
-        slot: held.slot(),
-        ..request(Payload::Text("translate".into()))
-    };
-    agent.call(asked).await.expect("an answer, and no deadlock");
-    assert_eq!(slots.free(), 0, "the caller has its slot again");
+    let slots = Arc::new(Slots::new(Sizes {
+        slots: NonZeroUsize::MIN,
+        in_flight: NonZeroUsize::MIN,
+        queue: 0,
+    }));
+    let peer = kennel.load("peer", &handle(ECHO), Limits::default(), "");
+    let peer = Arc::new(peer.expect("loaded"));
+    know(
+        &kennel,
+        vec![("translate", "peer", Arc::new(Limited(peer, slots.clone())))],
+    );
+    for wat in [caller(), nine_at_once()] {
+        let agent = kennel.load("caller", &wat, Limits::default(), "peers = ['translate']");
+        let agent = Limited(Arc::new(agent.expect("loaded")), slots.clone());
+        let asked = request(Payload::Text("translate".into()));
+        agent.call(asked).await.expect("an answer, and no deadlock");
+        assert_eq!(slots.in_flight(), 0);
+    }
 }
