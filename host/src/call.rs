@@ -127,26 +127,6 @@ pub struct Lineage {
     pub calls_left: Option<Arc<std::sync::atomic::AtomicU64>>,
 }
 
-/// Who can be asked for which skill: what agents see of each other.
-///
-/// The registry makes a new one whenever plugins come, go or fall ill; whoever reads it sees one moment of it.
-#[derive(Clone, Default)]
-pub struct Directory {
-    /// For each skill the healthy agents that have it, best first.
-    pub skills: std::collections::HashMap<SkillName, Vec<Peer>>,
-}
-
-/// An agent that can be asked for a skill.
-#[derive(Clone)]
-pub struct Peer {
-    /// The agent.
-    pub agent: AgentName,
-    /// What it does, for people and for agents that choose.
-    pub description: String,
-    /// Handles the task, policies included.
-    pub call: Arc<dyn Call>,
-}
-
 /// What is told while a task runs. Delivered best-effort and never waited for.
 #[derive(Debug, Clone)]
 pub enum Notice {

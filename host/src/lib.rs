@@ -13,6 +13,8 @@ pub mod limits;
 
 pub mod expr;
 
+pub mod answers;
+
 pub mod slots;
 
 pub mod call;
@@ -20,6 +22,8 @@ pub mod plan;
 pub mod record;
 
 pub mod store;
+
+pub mod health;
 
 pub mod flow;
 

@@ -9,6 +9,8 @@ mod degrade;
 mod fallback;
 mod limit;
 mod retry;
+mod route;
+mod watch;
 
 #[cfg(test)]
 mod script;
@@ -23,6 +25,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use crate::call::{Bounds, Call, CallError, Reply, Request};
+use crate::health::{Directory, Health, Peer};
 use crate::id::{AgentName, Digest, SkillName};
 use crate::plan::{CallStep, Callee, Policy};
 use crate::slots::{Priority, Slots};
@@ -35,6 +38,8 @@ pub use cache::AnswerCache;
 pub struct Providers {
     /// The agents.
     pub bases: BTreeMap<AgentName, Base>,
+    /// Who says that it has which skill, and what it does there.
+    pub skills: BTreeMap<SkillName, BTreeMap<AgentName, String>>,
     /// What all runs share.
     pub shared: Shared,
 }
@@ -46,6 +51,22 @@ pub struct Base {
     pub digest: Digest,
     /// What executes its tasks.
     pub call: Arc<dyn Call>,
+    /// How it fares, over all runs.
+    pub health: Arc<Health>,
+    /// What holds around its calls where a step says nothing: its author's wish.
+    pub defaults: Policy,
+}
+
+impl Base {
+    /// An agent about which nothing is known yet, and whose author wishes for nothing.
+    pub fn new(digest: Digest, call: Arc<dyn Call>) -> Self {
+        Self {
+            digest,
+            call,
+            health: Arc::default(),
+            defaults: Policy::default(),
+        }
+    }
 }
 
 /// The parts of policies that learn or count over all runs.
@@ -80,29 +101,30 @@ pub enum NotLoaded {
     )]
     Agent(AgentName),
     /// Any agent with the skill that the call names; none when the request was to bring it.
-    #[error("no loaded agent has the skill `{}`", .0.as_ref().map_or("", SkillName::as_str))]
+    #[error("{}", no_skill(.0.as_ref()))]
     Skill(Option<SkillName>),
 }
 
-/// The policies of `call` around its agent, outermost first: degrade → fallback → cache → retry → circuit breaker → limit → sandbox.
+fn no_skill(skill: Option<&SkillName>) -> String {
+    match skill {
+        Some(skill) => format!("no loaded agent has the skill `{skill}`"),
+        None => "no loaded agent says which skills it has".to_owned(),
+    }
+}
+
+/// The policies of `call` around its agent, outermost first: degrade → fallback → route → cache → retry → circuit breaker → watch → limit →
+/// sandbox.
 ///
 /// Costs an allocation for each policy in use and no copy of what is shared, so a stack may be built for every call. It sets the
 /// request's skill and lowers its bounds as `call` says; a retry waits without being in flight, and each attempt has its own turn.
 /// The step's deadline and priority hold for all of it.
 pub fn stack(call: &CallStep, providers: &Providers) -> Result<Arc<dyn Call>, NotLoaded> {
-    let agent = match (&call.callee, &call.skill) {
-        (Callee::Agent(agent), _) => agent,
-        (Callee::Skilled, skill) => return Err(NotLoaded::Skill(skill.clone())),
-    };
     let policy = &call.policy;
-    let shared = &providers.shared;
-    let base = (providers.bases.get(agent)).ok_or_else(|| NotLoaded::Agent(agent.clone()))?;
     let mut alternatives = Vec::with_capacity(policy.fallback.len());
     for fallback in &policy.fallback {
         let other = &fallback.call;
         alternatives.push((other.agent().cloned(), stack(other, providers)?));
     }
-
     let instead = match &policy.degrade {
         None => None,
         Some(degrade) => Some(degrade::Instead {
@@ -113,16 +135,22 @@ pub fn stack(call: &CallStep, providers: &Providers) -> Result<Arc<dyn Call>, No
         }),
     };
 
-    // Outermost when read from the bottom. The order is these lines and nothing else; a test pins it.
-    let inner = base.call.clone();
-    let inner = limit::wrap(inner, agent, policy.timeout, &shared.slots);
-    let breaker = policy.circuit_breaker.as_ref();
-    let inner = breaker::wrap(inner, agent, breaker, &shared.breakers);
-    let inner = retry::wrap(inner, agent, policy.retry.as_ref());
-    let inner = cache::wrap(inner, base.digest, policy.cache.as_ref(), &shared.cache);
-    let inner = address(inner, call.skill.as_ref(), policy.bounds);
+
+    // Outermost when read from the bottom. The order is these lines, those of `around`, and nothing else; a test pins it.
+    let inner = match &call.callee {
+        Callee::Agent(agent) => {
+            let base = providers.bases.get(agent);
+            let base = base.ok_or_else(|| NotLoaded::Agent(agent.clone()))?;
+            let skill = Skill::Is(call.skill.clone());
+            around(agent, base, skill, policy, &providers.shared)
+        }
+        Callee::Skilled => {
+            let skill = call.skill.as_ref();
+            route::to(directory(policy, skill, providers), skill)?
+        }
+    };
     let inner = fallback::wrap(inner, alternatives, policy.bounds);
-    let inner = degrade::wrap(inner, instead, &shared.slots);
+    let inner = degrade::wrap(inner, instead, &providers.shared.slots);
     Ok(begin(inner, policy))
 }
 
@@ -155,13 +183,64 @@ impl Call for Begun {
     }
 }
 
+/// The policies around one agent, its defaults where `policy` says nothing.
+fn around(
+    agent: &AgentName,
+    base: &Base,
+    skill: Skill,
+    policy: &Policy,
+    shared: &Shared,
+) -> Arc<dyn Call> {
+    let policy = policy.or(&base.defaults);
+    let inner = base.call.clone();
+    let inner = limit::wrap(inner, agent, policy.timeout, &shared.slots);
+    let inner = watch::wrap(inner, &base.health, policy.timeout);
+    let breaker = policy.circuit_breaker.as_ref();
+    let inner = breaker::wrap(inner, agent, breaker, &shared.breakers);
+    let inner = retry::wrap(inner, agent, policy.retry.as_ref());
+    let inner = cache::wrap(inner, base.digest, policy.cache.as_ref(), &shared.cache);
+    address(inner, skill, policy.bounds)
+}
+
+/// Every agent that can be asked for `skill`, or for any, each with the policies of a step around it.
+pub fn directory(policy: &Policy, skill: Option<&SkillName>, providers: &Providers) -> Directory {
+    let wanted = |name: &&SkillName| skill.is_none_or(|skill| skill == *name);
+    let mut stacks = BTreeMap::new();
+    let mut directory = Directory::default();
+    for name in providers.skills.keys().filter(wanted) {
+        let agents = providers.skills.get(name).into_iter().flatten();
+        let peers = agents.filter_map(|(agent, description)| {
+            let base = providers.bases.get(agent)?;
+            let stack = stacks
+                .entry(agent)
+                .or_insert_with(|| around(agent, base, Skill::AsAsked, policy, &providers.shared));
+            Some(Peer {
+                agent: agent.clone(),
+                description: description.clone(),
+                call: stack.clone(),
+                health: base.health.clone(),
+            })
+        });
+        directory.skills.insert(name.clone(), peers.collect());
+    }
+    directory
+}
+
 /// Makes whatever comes in a request to one agent: not a policy, but what each alternative must do anew.
-fn address(inner: Arc<dyn Call>, skill: Option<&SkillName>, bounds: Bounds) -> Arc<dyn Call> {
+fn address(inner: Arc<dyn Call>, skill: Skill, bounds: Bounds) -> Arc<dyn Call> {
     Arc::new(Addressed {
         inner,
-        skill: skill.cloned(),
+        skill,
         bounds,
     })
+}
+
+/// Which skill an agent is asked for.
+enum Skill {
+    /// This one, or its only one.
+    Is(Option<SkillName>),
+    /// The one that the request brings.
+    AsAsked,
 }
 
 /// Takes `fuel`, which a failed attempt used, from what `bounds` leaves to the next one. Whether another may be made: not without
@@ -174,13 +253,15 @@ fn spend(bounds: &mut Bounds, fuel: u64) -> bool {
 
 struct Addressed {
     inner: Arc<dyn Call>,
-    skill: Option<SkillName>,
+    skill: Skill,
     bounds: Bounds,
 }
 
 impl Call for Addressed {
     fn call(&self, mut request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
-        request.skill.clone_from(&self.skill);
+        if let Skill::Is(skill) = &self.skill {
+            request.skill.clone_from(skill);
+        }
         request.bounds = request.bounds.lowered_by(self.bounds);
         self.inner.call(request)
     }

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::load::{LoadError, Loader, OpenLoaderError};
-use crate::call::{Call, Directory, Peer};
+use crate::call::Call;
 use crate::engine::Calls;
 use crate::flow::{self, Catalogue};
+use crate::health::Health;
 use crate::id::{AgentName, Digest};
-use crate::plan::{CallStep, Fallback, Kind, Plan, StepRef};
-use crate::policy::{self, Base, NotLoaded, Providers, Shared};
+use crate::plan::{CallStep, Callee, Kind, Plan, Policy, StepRef};
+use crate::policy::{self, AnswerCache, Base, NotLoaded, Providers, Shared};
 use crate::sandbox::{Card, Sandbox};
 use crate::settings::{Defaults, Terms};
 use crate::slots::Slots;
@@ -36,6 +37,8 @@ pub struct Plugin {
     pub imports: Vec<Import>,
     /// Policies that a flow inherits.
     pub defaults: Defaults,
+    /// How it fares.
+    pub health: Arc<Health>,
     sandbox: Arc<Sandbox>,
 }
 
@@ -87,24 +90,36 @@ impl Registry {
         let base = |plugin: &Arc<Plugin>| Base {
             digest: plugin.terms.answers(&plugin.digest),
             call: plugin.sandbox.clone(),
+            health: plugin.health.clone(),
+            defaults: plugin.defaults.under(&Policy::default()),
         };
         let bases = plugins
             .iter()
             .map(|(agent, plugin)| (agent.clone(), base(plugin)))
             .collect();
-        let registry = Self {
-            plugins,
-            refused,
-            providers: Providers {
-                bases,
-                shared: Shared {
-                    slots: Arc::new(Slots::new(loader.sizes())),
-                    ..Shared::default()
-                },
+        let mut skills = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for plugin in plugins.values() {
+            for skill in plugin.card.iter().flat_map(|card| &card.skills) {
+                let agents = skills.entry(skill.name.clone()).or_default();
+                agents.insert(plugin.agent.clone(), skill.description.clone());
+            }
+        }
+        let providers = Providers {
+            bases,
+            skills,
+            shared: Shared {
+                cache: Arc::new(AnswerCache::default().over(loader.answers())),
+                slots: Arc::new(Slots::new(loader.sizes())),
+                ..Shared::default()
             },
         };
-        loader.introduce(registry.directory());
-        Ok(registry)
+        // What agents ask each other is asked under the policies that their authors have given as defaults.
+        loader.introduce(policy::directory(&Policy::default(), None, &providers));
+        Ok(Self {
+            plugins,
+            refused,
+            providers,
+        })
     }
 
     /// The plugins, by agent.
@@ -139,13 +154,36 @@ impl Registry {
             .collect()
     }
 
-    /// The agents that `plan` can call, with the digests of their plugins: what a run is pinned to.
+    /// The agents that `plan` can call, with the digests of their plugins: what a run is pinned to. Of agents that are asked by skill
+    /// these are all that have it.
     pub fn pins(&self, plan: &Plan) -> Result<BTreeMap<AgentName, Digest>, NotLoaded> {
-        let pin = |agent: &AgentName| match self.plugins.get(agent) {
-            Some(plugin) => Ok((agent.clone(), plugin.digest)),
-            None => Err(NotLoaded::Agent(agent.clone())),
+        let mut pins = BTreeMap::new();
+        for (_, call) in plan.calls() {
+            for agent in self.callees(call)? {
+                let plugin = self.plugins.get(agent);
+                let plugin = plugin.ok_or_else(|| NotLoaded::Agent(agent.clone()))?;
+                pins.insert(agent.clone(), plugin.digest);
+            }
+        }
+        Ok(pins)
+    }
+
+    /// The agents that may be asked by `call`, its fallbacks not included.
+    fn callees<'a>(&'a self, call: &'a CallStep) -> Result<Vec<&'a AgentName>, NotLoaded> {
+        let skills = &self.providers.skills;
+        let agents: Vec<_> = match (&call.callee, &call.skill) {
+            (Callee::Agent(agent), _) => vec![agent],
+            (Callee::Skilled, Some(skill)) => skills
+                .get(skill)
+                .into_iter()
+                .flat_map(BTreeMap::keys)
+                .collect(),
+            (Callee::Skilled, None) => skills.values().flat_map(BTreeMap::keys).collect(),
         };
-        plan.agents().into_keys().map(pin).collect()
+        match agents.is_empty() {
+            true => Err(NotLoaded::Skill(call.skill.clone())),
+            false => Ok(agents),
+        }
     }
 
     /// Whether the plugins are still those that a run was started with. One that is gone is found when its call is made.
@@ -173,52 +211,6 @@ impl Registry {
 
     /// One call with its policies around it, for a step or for a person.
     pub fn stack(&self, call: &CallStep) -> Result<Arc<dyn Call>, NotLoaded> {
-        policy::stack(&self.inheriting(call), &self.providers)
-    }
-
-    /// Who can be asked for which skill, with the policies that the agents' authors have given as defaults.
-    fn directory(&self) -> Directory {
-        let mut directory = Directory::default();
-        for plugin in self.plugins.values() {
-            for skill in plugin.card.iter().flat_map(|card| &card.skills) {
-                let call = CallStep {
-                    skill: Some(skill.name.clone()),
-                    ..CallStep::of(plugin.agent.clone())
-                };
-                let Ok(call) = self.stack(&call) else {
-                    continue;
-                }; // the agent is in the very map it is looked up in
-                let peer = Peer {
-                    agent: plugin.agent.clone(),
-                    description: skill.description.clone(),
-                    call,
-                };
-                directory
-                    .skills
-                    .entry(skill.name.clone())
-                    .or_default()
-                    .push(peer);
-            }
-        }
-        directory
-    }
-
-    /// `call`, with the defaults of its agent where it says nothing; whomever it may ask instead likewise.
-    fn inheriting(&self, call: &CallStep) -> CallStep {
-        let plugin = call.agent().and_then(|agent| self.plugins.get(agent));
-        let defaults = plugin
-            .map(|plugin| plugin.defaults.clone())
-            .unwrap_or_default();
-        let mut policy = defaults.under(&call.policy);
-        for Fallback { call, .. } in &mut policy.fallback {
-            **call = self.inheriting(call);
-        }
-        if let Some(degrade) = &mut policy.degrade {
-            *degrade.to = self.inheriting(&degrade.to);
-        }
-        CallStep {
-            policy,
-            ..call.clone()
-        }
+        policy::stack(call, &self.providers)
     }
 }

@@ -52,11 +52,12 @@ use self::bindings::kennel::agent::types as wit;
 use self::link::Exports;
 use self::task::{Errand, Task};
 use crate::call::{
-    Attempt, Bounds, Call, CallError, Directory, Lineage, Observer, Reply, Request, Trail, Usage,
+    Attempt, Bounds, Call, CallError, Lineage, Observer, Reply, Request, Trail, Usage,
 };
 use crate::egress::Egress;
 use crate::failure::{Failure, FailureKind};
 use crate::grants::Grants;
+use crate::health::Directory;
 use crate::id::AgentName;
 use crate::limits::Limits;
 use crate::slots::Priority;

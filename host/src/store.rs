@@ -24,6 +24,7 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::answers::Answers;
 use crate::id::{Digest, RunId};
 use crate::record::Record;
 
@@ -390,6 +391,8 @@ pub trait Backend: Send + Sync {
     fn blobs(&self) -> &dyn Blobs;
     /// Wake-ups.
     fn hints(&self) -> &dyn Hints;
+    /// Earlier answers, for the cache.
+    fn answers(&self) -> Arc<dyn Answers>;
     /// What it promises.
     fn caps(&self) -> Caps;
 }

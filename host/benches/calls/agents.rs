@@ -68,12 +68,10 @@ impl Guest {
 
     /// The agent as `asked`, and as `other` for fallbacks, with fresh slots and an empty answer cache.
     pub(crate) fn providers(&self) -> Providers {
-        let base = Base {
-            digest: Digest::of(b"guest"),
-            call: self.sandbox.clone(),
-        };
+        let base = Base::new(Digest::of(b"guest"), self.sandbox.clone());
         Providers {
             bases: [(agent("asked"), base.clone()), (agent("other"), base)].into(),
+            skills: Default::default(),
             shared: Shared::default(),
         }
     }

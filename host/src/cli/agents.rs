@@ -1,10 +1,13 @@
 //! `kennel agents`: what is loaded, what each plugin may do and why, and a check before one is dropped in.
 
+mod health;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde::Serialize;
 
+use self::health::HealthReport;
 use super::exit::CliError;
 use super::{Options, host, ui};
 use crate::grants::Grants;
@@ -15,10 +18,12 @@ use crate::sandbox::Card;
 
 #[derive(Debug, Default, Subcommand)]
 pub(super) enum AgentsCommand {
-    /// Lists the plugins of the directory, those that are refused too.
+    /// Lists the plugins of the directory, those that are refused too, and how their agents fare.
+    #[command(after_help = health::JSON)]
     #[default]
     List,
-    /// Shows one agent: its card, needs, grants, what it gets, and why each import is allowed.
+    /// Shows one agent: its card, how it fares, its needs and grants, what it gets, and why each import is allowed.
+    #[command(after_help = health::JSON)]
     Show {
         /// The agent.
         agent: String,
@@ -54,6 +59,7 @@ struct AgentReport<'a> {
     effective: &'a Grants,
     limits: &'a Limits,
     imports: &'a [Import],
+    health: HealthReport,
 }
 
 /// One file that is not served, as `--json` prints it.
@@ -79,6 +85,7 @@ fn report(plugin: &Plugin) -> AgentReport<'_> {
         effective: &plugin.terms.effective,
         limits: &plugin.terms.limits,
         imports: &plugin.imports,
+        health: HealthReport::of(&plugin.health),
     }
 }
 
@@ -117,27 +124,24 @@ async fn list(options: &Options) -> Result<(), CliError> {
                 (ui::safe(&card.version), skills.join(", "))
             }
         };
-        vec![
-            plugin.agent.to_string(),
-            version,
-            "ready".into(),
-            skills,
-            plugin.digest.hex()[..12].to_owned(),
-        ]
+        let health = HealthReport::of(&plugin.health);
+        let mut row = vec![plugin.agent.to_string(), version, health.state(), skills];
+        row.extend(health.cells());
+        row.push(plugin.digest.hex()[..12].to_owned());
+        row
     });
     let refused = registry.refused().iter().map(|refused| {
         vec![
             ui::safe(&refused.agent),
             String::new(),
-            "refused".into(),
+            ui::styled(ui::BAD, "refused"),
             refused.error.kind().into(),
-            String::new(),
         ]
     });
-    ui::table(
-        &["AGENT", "VERSION", "STATUS", "SKILLS", "DIGEST"],
-        &ready.chain(refused).collect::<Vec<_>>(),
-    )?;
+    let mut heading = vec!["AGENT", "VERSION", "STATUS", "SKILLS"];
+    heading.extend(health::HEADING);
+    heading.push("DIGEST");
+    ui::table(&heading, &ready.chain(refused).collect::<Vec<_>>())?;
     registry.refused().iter().for_each(host::warn_refused);
     registry
         .plugins()
@@ -197,6 +201,8 @@ fn print(plugin: &Plugin) -> Result<(), CliError> {
             ))?;
         }
     }
+    ui::out(heading("health"))?;
+    HealthReport::of(&plugin.health).print()?;
     ui::out(heading("capabilities"))?;
     let needs = plugin.terms.needs.as_ref();
     ui::out(format_args!(

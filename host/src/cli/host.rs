@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::exit::CliError;
 use super::{Options, ui};
 use crate::engine::Engine;
+use crate::health::{Book, Page};
 use crate::registry::{Loader, Plugin, Refused, Registry};
 use crate::sandbox::compile::{CompileLimits, Compiler};
 use crate::sandbox::prescan::ScanCaps;
@@ -36,6 +37,7 @@ pub(super) struct Host {
     pub(super) backend: SharedBackend,
     pub(super) engine: Engine,
     pub(super) registry: Registry,
+    pub(super) health: Arc<Book>,
 }
 
 /// The settings, and the paths that follow from them and the options.
@@ -111,16 +113,29 @@ pub(super) async fn open(options: &Options) -> Result<Host, CliError> {
     registry.plugins().for_each(|plugin| warn_missing(plugin));
     Ok(Host {
         engine: engine(backend.clone()),
+        health: Arc::new(book(&registry, backend.clone()).await),
         backend,
         registry,
     })
 }
 
-/// Loads the plugins, for a command that shows them.
+/// Loads the plugins and what is known about how they fare, for a command that shows them.
 pub(super) async fn load_only(options: &Options) -> Result<Registry, CliError> {
     let paths = Paths::find(options)?;
     let backend = open_store(&paths.state)?;
-    load(&paths, backend).await
+    let registry = load(&paths, backend.clone()).await?;
+    book(&registry, backend).await;
+    Ok(registry)
+}
+
+/// What is known about how the plugins fare, read from the store.
+async fn book(registry: &Registry, backend: SharedBackend) -> Book {
+    let pages = registry.plugins().map(|plugin| Page {
+        agent: plugin.agent.clone(),
+        plugin: plugin.digest,
+        health: plugin.health.clone(),
+    });
+    Book::open(backend, pages.collect()).await
 }
 
 /// A loader, for a command that loads files one by one.

@@ -59,11 +59,14 @@ pub(super) async fn drive(
     let progress = Progress::start(&plan, run, options.least());
     let watch = progress.watch();
     let stop = async { drop(tokio::signal::ctrl_c().await) };
+    let saving = host.health.keep_saving();
     let driven = host
         .engine
         .drive(run, plan.clone(), &calls, &watch, stop)
         .await;
     progress.end();
+    drop(saving);
+    host.health.save().await;
     finish(options, &driven?)
 }
 

@@ -136,34 +136,35 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// Rows in columns, left-aligned, with a heading.
+/// Rows in columns, left-aligned, with a heading. Cells may be styled.
 pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> Result<(), CliError> {
-    let width = |column: usize| {
-        let cells = rows
-            .iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count());
-        cells.chain([heading[column].len()]).max().unwrap_or(0)
+    let wide = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells
+            .map(|cell| width(cell))
+            .chain([heading[column].len()])
+            .max()
+            .unwrap_or(0)
     };
-    let widths: Vec<_> = (0..heading.len()).map(width).collect();
+    let widths: Vec<_> = (0..heading.len()).map(wide).collect();
     let line = |cells: &[String]| {
         let padded: Vec<_> = cells
             .iter()
             .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
+            .map(|(cell, wide)| format!("{cell}{}", " ".repeat(wide.saturating_sub(width(cell)))))
             .collect();
         padded.join("  ").trim_end().to_owned()
     };
-    out(styled(
-        BOLD,
-        line(
-            &heading
-                .iter()
-                .map(|&cell| cell.to_owned())
-                .collect::<Vec<_>>(),
-        ),
-    ))?;
+    let heading: Vec<_> = heading.iter().map(|&cell| cell.to_owned()).collect();
+    out(styled(BOLD, line(&heading)))?;
     rows.iter().try_for_each(|row| out(line(row)))
+}
+
+/// The characters of `cell` that are seen, which its styles are not.
+fn width(cell: &str) -> usize {
+    anstream::adapter::strip_str(cell)
+        .map(|seen| seen.chars().count())
+        .sum()
 }
 
 #[cfg(test)]
@@ -182,6 +183,12 @@ mod tests {
         let plain = plain_json(&hostile.to_string());
         assert!(plain.chars().all(|c| !misleads(c)), "{plain:?}");
         assert_eq!(serde_json::from_str::<Value>(&plain).ok(), Some(hostile));
+    }
+
+    #[test]
+    fn a_styled_cell_is_as_wide_as_what_is_seen_of_it() {
+        assert_eq!(width(&styled(GOOD, "gut, größer")), 11);
+        assert_eq!(width("plain"), 5);
     }
 
     #[test]

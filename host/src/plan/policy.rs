@@ -32,6 +32,25 @@ pub struct Policy {
     pub priority: Option<Priority>,
 }
 
+impl Policy {
+    /// This policy, with `defaults` where it says nothing about how one agent is asked. Bounds and other agents are never inherited.
+    #[must_use]
+    pub fn or(&self, defaults: &Self) -> Self {
+        Self {
+            timeout: self.timeout.or(defaults.timeout),
+            retry: self.retry.clone().or_else(|| defaults.retry.clone()),
+            fallback: self.fallback.clone(),
+            cache: self.cache.clone().or_else(|| defaults.cache.clone()),
+            bounds: self.bounds,
+            deadline: self.deadline,
+            circuit_breaker: self.circuit_breaker.or(defaults.circuit_breaker),
+            degrade: self.degrade.clone(),
+            batch: self.batch.or(defaults.batch),
+            priority: self.priority.or(defaults.priority),
+        }
+    }
+}
+
 /// When and how to try again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {

@@ -1,7 +1,8 @@
 //! Cache: an answer that is young enough serves an equal question again, and equal questions at the same time share one asking.
 //!
-//! Answers are kept in memory, bounded by their bytes. Failures are never kept. Answers have no lifetime of their own: each asker
-//! brings the age at which an answer is too old for it. Their age is told by tokio's clock, so that tests can pause it.
+//! Answers are kept in memory, bounded by their bytes, and where they outlive the process, if there is such a place. Failures are
+//! never kept. Answers have no lifetime of their own: each asker brings the age at which an answer is too old for it. Their age is
+//! told by tokio's clock, so that tests can pause it.
 
 mod flight;
 mod key;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::answers::Answers;
 use crate::call::{Call, CallError, Reply, Request, Trail};
 use crate::failure::FailureKind;
 use crate::id::Digest;
@@ -29,9 +31,13 @@ const CAPACITY: u64 = 64 << 20;
 /// What an answer weighs beside its payload: its key, its entry and their allocations, rounded up.
 const OVERHEAD: usize = 256;
 
+/// How long an answer from an earlier process is waited for; asking anew takes about as long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Earlier answers of all agents, shared by all runs.
 pub struct AnswerCache {
     answers: moka::future::Cache<Digest, Answer>,
+    kept: Option<Arc<dyn Answers>>,
     flights: Arc<Flights>,
 }
 
@@ -52,7 +58,17 @@ impl AnswerCache {
             answers: (moka::future::Cache::builder().max_capacity(bytes))
                 .weigher(weigh)
                 .build(),
+            kept: None,
             flights: Arc::default(),
+        }
+    }
+
+    /// This cache, with answers that outlive it in `kept`.
+    #[must_use]
+    pub fn over(self, kept: Arc<dyn Answers>) -> Self {
+        Self {
+            kept: Some(kept),
+            ..self
         }
     }
 
@@ -63,7 +79,24 @@ impl AnswerCache {
         (age < ttl).then(|| again(answer.output, age))
     }
 
+    /// The answer that an earlier process, or another one, was given under `key`, when it is younger than `ttl`.
+    async fn kept(&self, key: Digest, ttl: Duration) -> Option<Reply> {
+        let kept = self.kept.as_ref()?;
+        let found = timeout(PATIENCE, kept.get(key)).await.ok().flatten();
+        let (output, age) = found.filter(|(_, age)| *age < ttl)?;
+        let output = Arc::new(output);
+        // A clock that began after the answer was given cannot say so; the answer is then looked up again next time.
+        if let Some(given) = Instant::now().checked_sub(age) {
+            let output = output.clone();
+            self.answers.insert(key, Answer { output, given }).await;
+        }
+        Some(again(output, age))
+    }
+
     async fn keep(&self, key: Digest, output: Arc<Payload>) {
+        if let Some(kept) = &self.kept {
+            kept.put(key, &output);
+        }
         let given = Instant::now();
         self.answers.insert(key, Answer { output, given }).await;
     }
@@ -119,7 +152,7 @@ impl Caching {
         }
         // An agent's question to a peer never waits for somebody else's: two agents could wait for each other's for ever.
         if !request.lineage.callers.is_empty() {
-            return parts.ask(key, request).await;
+            return parts.look_or_ask(key, request).await;
         }
         let seat = (parts.cache.flights).join(key, || parts.clone().lead(key, request.clone()));
         match seat {
@@ -161,6 +194,13 @@ impl Parts {
     /// Asks for everybody who waits. Looks once more, since an asking may have ended between the first look and taking the lead.
     async fn lead(self: Arc<Self>, key: Digest, request: Request) -> Result<Reply, CallError> {
         match self.cache.fresh(key, self.ttl).await {
+            Some(reply) => Ok(reply),
+            None => self.look_or_ask(key, request).await,
+        }
+    }
+
+    async fn look_or_ask(&self, key: Digest, request: Request) -> Result<Reply, CallError> {
+        match self.cache.kept(key, self.ttl).await {
             Some(reply) => Ok(reply),
             None => self.ask(key, request).await,
         }

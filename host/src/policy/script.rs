@@ -19,9 +19,12 @@ use crate::call::{
     Attempt, Bounds, Call, CallError, Notice, Observer, Reply, Request, Trail, Usage,
 };
 use crate::failure::{Failure, FailureKind};
+use crate::health::Health;
 use crate::id::{AgentName, Digest};
 use crate::payload::Payload;
-use crate::plan::{Cache, CallStep, CircuitBreaker, Degrade, Fallback, Retry};
+use crate::plan::{
+    Cache, CallStep, Callee, CircuitBreaker, Degrade, Fallback, Policy, Retry,
+};
 use crate::slots::{Sizes, Slots};
 
 /// What a script does with a call.
@@ -104,6 +107,7 @@ impl Call for Script {
         Box::pin(async move {
             self.calls.fetch_add(1, Ordering::SeqCst);
             self.bounds.lock().push(request.bounds);
+            let began = Instant::now();
             let result = self.perform(&request).await;
             let attempt = Attempt {
                 agent: self.agent.clone(),
@@ -111,6 +115,7 @@ impl Call for Script {
                 failure: result.as_ref().err().cloned(),
                 usage: Usage {
                     fuel: 1,
+                    wall_us: u64::try_from(began.elapsed().as_micros()).expect("a short test"),
                     ..Usage::default()
                 },
             };
@@ -158,6 +163,7 @@ impl House {
         };
         let providers = Providers {
             bases: Default::default(),
+            skills: Default::default(),
             shared: Shared {
                 cache: Arc::new(AnswerCache::default()),
                 slots: Arc::new(Slots::new(sizes)),
@@ -192,8 +198,20 @@ impl House {
     /// Adds an agent that is something else than a script.
     pub(super) fn base(&mut self, agent: &str, call: Arc<dyn Call>) {
         let digest = Digest::of(agent.as_bytes());
-        let base = Base { digest, call };
+        let base = Base::new(digest, call);
         self.providers.bases.insert(name(agent), base);
+    }
+
+    /// Says that an agent has a skill.
+    pub(super) fn skill(&mut self, skill: &str, agent: &str) {
+        let skill = skill.parse().expect("a name");
+        let agents = self.providers.skills.entry(skill).or_default();
+        agents.insert(name(agent), String::new());
+    }
+
+    /// How an agent fares.
+    pub(super) fn health(&self, agent: &str) -> Arc<Health> {
+        self.providers.bases[&name(agent)].health.clone()
     }
 
     /// The stack of `step`.
@@ -228,6 +246,15 @@ pub(super) fn name(text: &str) -> AgentName {
 /// A call of `agent` without any policy.
 pub(super) fn step(agent: &str) -> CallStep {
     CallStep::of(name(agent))
+}
+
+/// A call of whoever has `skill`, without any policy.
+pub(super) fn skilled(skill: Option<&str>) -> CallStep {
+    CallStep {
+        callee: Callee::Skilled,
+        skill: skill.map(|skill| skill.parse().expect("a name")),
+        policy: Policy::default(),
+    }
 }
 
 impl CallStep {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::{Import, Plugin, Refused};
-use crate::call::Directory;
+use crate::answers::Answers;
 use crate::egress::Egress;
 use crate::failure::Failure;
 use crate::grants::Verdict;
+use crate::health::{Directory, Health};
 use crate::id::{AgentName, Digest, IdError};
 use crate::load::{MAX_PLUGIN, OpenError, read_plugin};
 use crate::sandbox::cache::{Cache, Component, MAX_CACHE, TrustedArtefact};
@@ -155,6 +156,11 @@ impl Loader {
         self.settings.host.sizes()
     }
 
+    /// Where answers outlive this process.
+    pub(super) fn answers(&self) -> Arc<dyn Answers> {
+        self.host.backend.answers()
+    }
+
     /// Makes the agents known to each other.
     pub(super) fn introduce(&self, directory: Directory) {
         self.host.directory.store(Arc::new(directory));
@@ -252,7 +258,9 @@ impl Loader {
                 Verdict::Refused(_) => None,
             });
         let imports = imports.collect();
+        let health = Arc::new(Health::new(&terms.limits));
         Ok(Plugin {
+            health,
             agent,
             path,
             digest,

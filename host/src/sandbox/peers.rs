@@ -14,9 +14,10 @@ use super::bindings::kennel::agent::peers as wit;
 use super::bindings::kennel::agent::types::{Error, PayloadResult};
 use super::task::{Errand, Task};
 use super::{Plugin, convert, text};
-use crate::call::{Call, CallError, Lineage, Peer, Reply, Request};
+use crate::call::{Call, CallError, Lineage, Reply, Request};
 use crate::failure::{Failure, FailureKind};
-use crate::id::SkillName;
+use crate::health::{self, Turn};
+use crate::id::{AgentName, SkillName};
 
 /// Peers in one answer of `find`.
 const FOUND: usize = 256;
@@ -58,10 +59,11 @@ pub(super) fn link(linker: &mut Linker<Task>) -> wasmtime::Result<()> {
     )
 }
 
-/// A call that may be made: who is asked, and for what.
+/// A call that may be made: who is asked, and for what. The one who is asked has its turn from then on, so calls at once are spread.
 struct Ready {
     call: Arc<dyn Call>,
     request: Request,
+    turn: Turn,
 }
 
 /// Makes the calls that are allowed, all at once, and takes what they used from the caller's fuel.
@@ -103,16 +105,16 @@ async fn make(mut ready: Vec<Result<Ready, Failure>>) -> Vec<(Answer, u64)> {
     if ready.len() == 1 {
         // A single call stays on the caller's thread: waking another one costs as much as a small task.
         return match ready.pop() {
-            Some(Ok(Ready { call, request })) => vec![told(call.call(request).await)],
+            Some(Ok(ready)) => vec![told(ready.made().await)],
             Some(Err(refused)) => vec![(Err(wit::CallError::Refused(refused.to_string())), 0)],
             None => Vec::new(),
         };
     }
     let one = async |ready: Result<Ready, Failure>| match ready {
-        Ok(Ready { call, request }) => {
+        Ok(ready) => {
             // A set of one: dropping it stops the peer, so a caller that is stopped leaves nothing running.
             let mut peer = JoinSet::new();
-            peer.spawn(async move { call.call(request).await });
+            peer.spawn(ready.made());
             match peer.join_next().await {
                 Some(Ok(ended)) => told(ended),
                 Some(Err(_)) | None => {
@@ -124,6 +126,19 @@ async fn make(mut ready: Vec<Result<Ready, Failure>>) -> Vec<(Answer, u64)> {
         Err(refused) => (Err(wit::CallError::Refused(refused.to_string())), 0),
     };
     futures_util::future::join_all(ready.into_iter().map(one)).await
+}
+
+impl Ready {
+    async fn made(self) -> Result<Reply, CallError> {
+        let Self {
+            call,
+            request,
+            turn,
+        } = self;
+        let ended = call.call(request).await;
+        drop(turn);
+        ended
+    }
 }
 
 /// What the caller is told about how its peer's task ended.
@@ -174,9 +189,9 @@ impl Task {
         };
         let directory = self.plugin.host.directory.load();
         let peers = directory.skills.get(&skill).map_or(&[][..], Vec::as_slice);
-        let callable = peers
-            .iter()
-            .filter(|peer| !self.errand.waits(&self.plugin, peer))
+        let callable = health::ranked(peers)
+            .into_iter()
+            .filter(|peer| !self.errand.waits(&self.plugin, &peer.agent))
             .take(FOUND);
         let found = callable.map(|peer| wit::Peer {
             name: peer.agent.to_string(),
@@ -201,7 +216,7 @@ impl Task {
                 format!("agents called agents {depth} deep; `limits.call-depth` allows {limit}");
             return Err(Failure::new(FailureKind::CallDepth, message));
         }
-        let call = self.peer(&skill)?;
+        let (call, turn) = self.peer(&skill)?;
         let input = convert::payload(request.input)?;
         self.take_call()?;
         self.peer_calls += 1;
@@ -231,29 +246,20 @@ impl Task {
         Ok(Ready {
             call,
             request: child,
+            turn,
         })
     }
 
     /// The best agent that has the skill and does not itself wait for this one.
-    fn peer(&self, skill: &SkillName) -> Result<Arc<dyn Call>, Failure> {
+    fn peer(&self, skill: &SkillName) -> Result<(Arc<dyn Call>, Turn), Failure> {
         let directory = self.plugin.host.directory.load();
-        let peers = directory.skills.get(skill).map_or(&[][..], Vec::as_slice);
-        if let Some(peer) = peers
-            .iter()
-            .find(|peer| !self.errand.waits(&self.plugin, peer))
-        {
-            return Ok(peer.call.clone());
-        }
-        Err(if peers.is_empty() {
-            Failure::new(
-                FailureKind::Denied,
-                format!("no agent that is loaded and healthy has the skill `{skill}`"),
-            )
-        } else {
-            let message =
-                format!("every agent that has the skill `{skill}` waits for this call itself");
-            Failure::new(FailureKind::CallCycle, message)
-        })
+        let peers = directory.skills.get(skill).ok_or_else(|| {
+            let message = format!("no agent that is loaded has the skill `{skill}`");
+            Failure::new(FailureKind::Denied, message)
+        })?;
+        let waits = |agent: &AgentName| self.errand.waits(&self.plugin, agent);
+        let (peer, turn) = health::choose(skill, peers, waits)?;
+        Ok((peer.call.clone(), turn))
     }
 
     /// Takes one call from the budget of the whole tree; the first caller of a tree sets it.
@@ -278,8 +284,8 @@ impl Task {
 
 impl Errand {
     /// Whether `peer` is the caller itself or waits for it.
-    fn waits(&self, caller: &Plugin, peer: &Peer) -> bool {
-        peer.agent == caller.agent || self.lineage.callers.contains(&peer.agent)
+    fn waits(&self, caller: &Plugin, peer: &AgentName) -> bool {
+        *peer == caller.agent || self.lineage.callers.contains(peer)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A test is a function over a [`Rig`]; the list at the end names each once. A new backend joins with a rig and three lines.
 
+mod answers;
 mod blobs;
 mod kv;
 mod log;
@@ -65,6 +66,7 @@ impl Rig for SqliteRig {
             clock: Arc::new(move || hand.load(Ordering::Relaxed)),
             // So that only a wake-up can end a wait in time.
             poll: Duration::from_secs(3600),
+            ..SqliteOptions::default()
         };
         Self {
             store: SqliteStore::open_with(dir.path(), options).unwrap(),
@@ -185,6 +187,8 @@ macro_rules! conformance {
                 blobs::bytes_are_kept_once_and_come_back_on_both_sides_of_the_boundary,
                 blobs::what_was_never_put_is_not_there,
                 blobs::a_hint_reaches_those_who_listen_to_its_prefix,
+                answers::an_answer_of_any_form_comes_back_with_its_age,
+                answers::a_newer_answer_takes_the_place_of_an_older_one,
             }
         }
     };

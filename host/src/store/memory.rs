@@ -1,6 +1,7 @@
 //! The store in memory: for tests and for runs that nobody needs to keep. With seeded faults it is the adversary of every test of
 //! recovery: it fails before and after committing, loses hints, and hands work out twice. It never lies about what is committed.
 
+mod answers;
 mod faults;
 mod kv;
 mod log;
@@ -22,6 +23,7 @@ use self::log::Journals;
 use self::queue::Queues;
 use super::broadcast::Broadcast;
 use super::{Backend, Blobs, Caps, Hints, Kv, Queue, Result, RunLog};
+use crate::answers::Answers;
 use crate::id::Digest;
 
 /// The store in memory. Cloning is cheap and gives the same store; see [`MemoryStore::fork`] for a copy.
@@ -35,6 +37,7 @@ struct Inner {
     queues: Mutex<Queues>,
     namespaces: Mutex<Namespaces>,
     blobs: Mutex<HashMap<Digest, Bytes>>,
+    answers: Mutex<answers::Kept>,
     log_changed: watch::Sender<()>,
     queue_changed: watch::Sender<()>,
     hints: Broadcast,
@@ -54,6 +57,7 @@ impl MemoryStore {
             queues: Mutex::default(),
             namespaces: Mutex::default(),
             blobs: Mutex::default(),
+            answers: Mutex::default(),
             log_changed: watch::channel(()).0,
             queue_changed: watch::channel(()).0,
             hints: Broadcast::new(),
@@ -69,6 +73,7 @@ impl MemoryStore {
             queues: Mutex::new(self.inner.queues.lock().after_crash()),
             namespaces: Mutex::new(self.inner.namespaces.lock().clone()),
             blobs: Mutex::new(self.inner.blobs.lock().clone()),
+            answers: Mutex::new(self.inner.answers.lock().clone()),
             log_changed: watch::channel(()).0,
             queue_changed: watch::channel(()).0,
             hints: Broadcast::new(),
@@ -158,6 +163,10 @@ impl Backend for MemoryStore {
 
     fn hints(&self) -> &dyn Hints {
         self
+    }
+
+    fn answers(&self) -> Arc<dyn Answers> {
+        Arc::new(self.clone())
     }
 
     fn caps(&self) -> Caps {

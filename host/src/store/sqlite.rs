@@ -3,6 +3,7 @@
 //! One thread writes and commits in groups; a few connections read. Other processes may have the same file open. For one machine
 //! only: a network file system does not keep the promises that SQLite's locks and write-ahead log need.
 
+mod answers;
 mod blobs;
 mod holder;
 mod kv;
@@ -23,6 +24,7 @@ use self::readers::Readers;
 use self::writer::Writer;
 use super::broadcast::Broadcast;
 use super::{Backend, Blobs, Caps, Hints, Kv, QUEUE_LIMIT, Queue, Result, RunLog, StoreError};
+use crate::answers::Answers;
 
 /// A clock: milliseconds since the Unix epoch.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -37,6 +39,8 @@ pub struct SqliteOptions {
     /// How often those who wait look for what other processes committed, and for leases that lapsed. Commits of this process wake
     /// them at once.
     pub poll: Duration,
+    /// The bytes that earlier answers may take.
+    pub answers: u64,
 }
 
 impl Default for SqliteOptions {
@@ -45,6 +49,7 @@ impl Default for SqliteOptions {
             queue_limit: QUEUE_LIMIT,
             clock: Arc::new(wall_clock),
             poll: Duration::from_millis(200),
+            answers: 256 << 20,
         }
     }
 }
@@ -112,6 +117,10 @@ impl Backend for SqliteStore {
 
     fn hints(&self) -> &dyn Hints {
         &self.inner.hints
+    }
+
+    fn answers(&self) -> Arc<dyn Answers> {
+        Arc::new(self.clone())
     }
 
     fn caps(&self) -> Caps {

@@ -271,3 +271,81 @@ async fn many_askers_on_many_threads_cause_one_asking() {
         .sum();
     assert_eq!((script.calls(), used), (1, 1));
 }
+
+/// Answers that outlive a cache; a store in memory without anything else.
+#[derive(Default)]
+struct Shelf {
+    kept: parking_lot::Mutex<std::collections::HashMap<Digest, (Payload, Instant)>>,
+    stuck: bool,
+}
+
+impl Answers for Shelf {
+    fn get(&self, key: Digest) -> BoxFuture<'_, Option<(Payload, Duration)>> {
+        Box::pin(async move {
+            if self.stuck {
+                std::future::pending::<()>().await;
+            }
+            let found = self.kept.lock().get(&key).cloned();
+            found.map(|(answer, given)| (answer, given.elapsed()))
+        })
+    }
+
+    fn put(&self, key: Digest, answer: &Arc<Payload>) {
+        let entry = (answer.as_ref().clone(), Instant::now());
+        self.kept.lock().insert(key, entry);
+    }
+}
+
+/// A process over the shelf: what it has in memory is its own.
+fn process(shelf: &Arc<Shelf>, acts: &[Act]) -> House {
+    let mut house = House::new(1);
+    house.providers.shared.cache = Arc::new(AnswerCache::default().over(shelf.clone()));
+    house.agent("a", acts.iter().copied());
+    house
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_outlives_its_process_and_grows_old_all_the_same() {
+    let shelf = Arc::new(Shelf::default());
+    let ask = async |house: &House, ttl| {
+        let call = house.stack(&step("a").cache(ttl));
+        told(&call.call(house.request("?")).await)
+    };
+    let first = process(&shelf, &[Act::Answer("1")]);
+    assert_eq!(ask(&first, 60).await, "Text(\"1\"); a 1 ok");
+    advance(9 * SECOND).await;
+
+    let second = process(&shelf, &[Act::Answer("2")]);
+    assert_eq!(ask(&second, 60).await, "Text(\"1\"), cached 9s ago");
+    advance(SECOND).await;
+    assert_eq!(ask(&second, 10).await, "Text(\"2\"); a 1 ok");
+    let third = process(&shelf, &[]);
+    assert_eq!(ask(&third, 10).await, "Text(\"2\"), cached 0ns ago");
+    advance(SECOND).await;
+    assert_eq!(ask(&first, 5).await, "Text(\"2\"), cached 1s ago");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_does_not_answer_holds_a_call_up_for_a_second_and_no_longer() {
+    let shelf = Arc::new(Shelf {
+        stuck: true,
+        ..Shelf::default()
+    });
+    let house = process(&shelf, &[Act::Answer("1")]);
+    let call = house.stack(&step("a").cache(60));
+    let start = Instant::now();
+    let result = call.call(house.request("?")).await;
+    assert_eq!(told(&result), "Text(\"1\"); a 1 ok");
+    assert_eq!(start.elapsed(), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_do_not_outlive_their_process_either() {
+    let shelf = Arc::new(Shelf::default());
+    for act in [Act::Fail(F::Fatal), Act::Answer("ok")] {
+        let house = process(&shelf, &[act]);
+        let call = house.stack(&step("a").cache(60));
+        let result = call.call(house.request("?")).await;
+        assert_eq!(result.is_ok(), matches!(act, Act::Answer(_)));
+    }
+}

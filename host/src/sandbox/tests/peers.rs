@@ -9,8 +9,9 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{SPIN, limits};
-use crate::call::{Call, CallError, Directory, Peer, Reply, Request, Trail};
+use crate::call::{Call, CallError, Reply, Request, Trail};
 use crate::failure::FailureKind;
+use crate::health::{Directory, Peer};
 use crate::limits::Limits;
 use crate::payload::Payload;
 use crate::sandbox::testing::guest::{ECHO, handle};
@@ -64,6 +65,7 @@ pub(super) fn know(kennel: &Kennel, peers: Vec<(&str, &str, Arc<dyn Call>)>) {
             agent: agent.parse().expect("a name"),
             description: String::new(),
             call,
+            health: Arc::default(),
         };
         directory
             .skills

@@ -12,7 +12,8 @@ use super::super::{Result, StoreError};
 use super::integer;
 
 /// The steps from an empty file to the present format; `user_version` says how many were taken. Never change one that was released.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE events (
         gseq    INTEGER PRIMARY KEY AUTOINCREMENT,
         run     TEXT    NOT NULL,
@@ -71,7 +72,19 @@ const STEPS: &[&str] = &["
         digest TEXT PRIMARY KEY,
         bytes  BLOB NOT NULL
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE answers (
+        key    TEXT    NOT NULL UNIQUE,
+        given  INTEGER NOT NULL,
+        format TEXT    NOT NULL,
+        bytes  BLOB    NOT NULL
+    ) STRICT;
+    CREATE INDEX answers_by_age ON answers (given);
+    CREATE TABLE answers_used (bytes INTEGER NOT NULL) STRICT;
+    INSERT INTO answers_used VALUES (0);
+",
+];
 
 /// Makes the directory and an empty file in it, both for their owner only, and says where the file is. SQLite gives its side files
 /// the mode of the main one.

@@ -1,5 +1,6 @@
 //! What only the SQLite store does: its file, other processes, damage, and a disk that is full.
 
+mod answers;
 mod batches;
 mod files;
 mod processes;

@@ -62,6 +62,24 @@ impl Writer {
         answer.await.map_err(|_| stopped())?
     }
 
+    /// Hands in a change that nobody waits for. It is made before those that are handed in later, and not at all while too many wait.
+    pub(super) fn offer(
+        &self,
+        touches: Touches,
+        work: impl FnOnce(&Connection) -> Result<()> + Send + 'static,
+    ) {
+        let (reply, _nobody) = oneshot::channel();
+        let op = Change {
+            touches,
+            work: Some(work),
+            answer: None,
+            reply,
+        };
+        if self.ops.try_send(Box::new(op)).is_err() {
+            tracing::debug!("the store is busy: a change that nobody waits for is not made");
+        }
+    }
+
     /// Says when records were appended by this process.
     pub(super) fn log_changes(&self) -> watch::Receiver<()> {
         self.log.clone()

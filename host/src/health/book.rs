@@ -1,0 +1,411 @@
+//! The book of health: what is known about agents, kept in the store, so that the next process goes on where this one was.
+//!
+//! Several processes write into one book: each adds what it has counted since it wrote last, and the last one says how things stand.
+//! Nothing of it may ever hold up or fail a task, so a store that does not answer in time is left alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::quarantine::{Kept, Quarantine};
+use super::{Health, LastFailure, Recent, State, Tally};
+use crate::failure::{Failure, FailureKind};
+use crate::id::{AgentName, Digest};
+use crate::store::{Expect, Kv, KvCas, KvQuota, KvValue, Rev, SharedBackend, StoreError};
+
+/// No agent can have this name, so none can read or write here.
+pub const NAMESPACE: &str = ".health";
+/// What all pages together may take.
+const QUOTA: KvQuota = KvQuota {
+    keys: 10_000,
+    bytes: 256 << 20,
+};
+/// The format of a page. A newer one is left as it is.
+const VERSION: u32 = 1;
+/// How long the store may take for the whole book.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a page is tried when others write it at the same time.
+const TRIES: usize = 16;
+/// How often a long run writes.
+const EVERY: Duration = Duration::from_secs(30);
+/// Bytes of the last failure's message that are kept.
+const MESSAGE: usize = 1 << 10;
+
+/// An agent whose health is kept. A new version of its plugin begins anew: what the old one did says nothing about it.
+pub struct Page {
+    /// The agent.
+    pub agent: AgentName,
+    /// Its plugin.
+    pub plugin: Digest,
+    /// How it fares.
+    pub health: Arc<Health>,
+}
+
+/// The agents of this process, and where their health is kept.
+pub struct Book {
+    backend: SharedBackend,
+    pages: Vec<Page>,
+}
+
+impl Book {
+    /// Reads what earlier processes wrote about these agents.
+    pub async fn open(backend: SharedBackend, pages: Vec<Page>) -> Self {
+        let book = Self { backend, pages };
+        let reading = async {
+            for page in &book.pages {
+                match read(book.backend.kv(), page).await {
+                    Ok(Found {
+                        page: Some(found), ..
+                    }) => page.health.restore(&found),
+                    Ok(_) => {}
+                    Err(error) => return tracing::warn!(%error, "the agents' health is not known"),
+                }
+            }
+        };
+        if tokio::time::timeout(PATIENCE, reading).await.is_err() {
+            tracing::warn!("the agents' health is not known: the store did not answer in time");
+        }
+        book
+    }
+
+    /// Writes what was counted since it was written last.
+    pub async fn save(&self) {
+        let saving = async {
+            for page in &self.pages {
+                if let Err(error) = self.write(page).await {
+                    return tracing::warn!(%error, "the agents' health was not kept");
+                }
+            }
+        };
+        if tokio::time::timeout(PATIENCE, saving).await.is_err() {
+            tracing::warn!("the agents' health was not kept: the store did not answer in time");
+        }
+    }
+
+    /// Writes now and then, until what is returned is dropped.
+    pub fn keep_saving(self: &Arc<Self>) -> AbortOnDropHandle<()> {
+        let book = self.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(EVERY).await;
+                book.save().await;
+            }
+        }))
+    }
+
+    async fn write(&self, page: &Page) -> Result<(), StoreError> {
+        let Some(fresh) = Fresh::take(&page.health) else {
+            return Ok(());
+        };
+        let kv = self.backend.kv();
+        for _ in 0..TRIES {
+            let Found {
+                page: found,
+                rev,
+                newer,
+            } = read(kv, page).await?;
+            if newer {
+                return Ok(());
+            }
+            let written = fresh.over(found, page);
+            let key = page.agent.as_str();
+            let cas = kv.cas(NAMESPACE, key, Expect::Rev(rev), Some(written), QUOTA);
+            match cas.await? {
+                KvCas::Committed(_) => {
+                    fresh.keep();
+                    return Ok(());
+                }
+                KvCas::Conflict(_) => {}
+                KvCas::Quota(which) => return Err(StoreError::Refused(which)),
+            }
+        }
+        let message = format!("others keep writing about `{}`", page.agent);
+        Err(StoreError::Unavailable(message))
+    }
+}
+
+/// What a health has counted since it was written last. Goes back when it could not be written, or when nobody waits for it any more.
+struct Fresh<'h> {
+    health: &'h Health,
+    tally: Option<Tally>,
+}
+
+impl<'h> Fresh<'h> {
+    fn take(health: &'h Health) -> Option<Self> {
+        let mut state = health.state.lock();
+        let changed = std::mem::take(&mut state.changed);
+        changed.then(|| Self {
+            health,
+            tally: Some(std::mem::take(&mut state.fresh)),
+        })
+    }
+
+    /// The page with this added.
+    fn over(&self, found: Option<Written>, page: &Page) -> KvValue {
+        let mut tally = found.map(|found| found.tally()).unwrap_or_default();
+        if let Some(fresh) = &self.tally {
+            tally.add(fresh);
+        }
+        let written = Written::of(page.plugin, &tally, &self.health.state.lock());
+        KvValue {
+            format: "json".to_owned(),
+            bytes: serde_json::json!(written).to_string().into(),
+        }
+    }
+
+    fn keep(mut self) {
+        self.tally = None;
+    }
+}
+
+impl Drop for Fresh<'_> {
+    fn drop(&mut self) {
+        if let Some(tally) = self.tally.take() {
+            let mut state = self.health.state.lock();
+            state.fresh.add(&tally);
+            state.changed = true;
+        }
+    }
+}
+
+/// A page as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Written {
+    version: u32,
+    plugin: Digest,
+    written: Timestamp,
+    succeeded: u64,
+    failed: std::collections::BTreeMap<FailureKind, u64>,
+    queue_us: u64,
+    fuel: u64,
+    /// HdrHistogram's V2 encoding, in hexadecimal.
+    latency: String,
+    faults: u32,
+    quarantines: u32,
+    quarantined_until: Option<Timestamp>,
+    recent: Option<(f64, f64)>,
+    last_failure: Option<(Timestamp, Failure)>,
+}
+
+impl Written {
+    fn of(plugin: Digest, tally: &Tally, state: &State) -> Self {
+        let now = Timestamp::now();
+        let Kept {
+            faults,
+            trips,
+            left,
+        } = state.quarantine.kept(Instant::now());
+        let until = |left| now.saturating_add(left).unwrap_or(Timestamp::MAX);
+        Self {
+            version: VERSION,
+            plugin,
+            written: now,
+            succeeded: tally.succeeded,
+            failed: tally.failed.clone(),
+            queue_us: tally.queue_us,
+            fuel: tally.fuel,
+            latency: hex::encode(tally.encoded()),
+            faults,
+            quarantines: trips,
+            quarantined_until: left.map(until),
+            recent: state.recent.map(|recent| (recent.micros, recent.success)),
+            last_failure: state.last_failure.as_ref().map(|last| {
+                let mut failure = last.failure.clone();
+                failure.message = failure.message.chars().take(MESSAGE).collect();
+                (last.at, failure)
+            }),
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        let mut tally = Tally {
+            succeeded: self.succeeded,
+            failed: self.failed.clone(),
+            queue_us: self.queue_us,
+            fuel: self.fuel,
+            ..Tally::default()
+        };
+        if !hex::decode(&self.latency).is_ok_and(|bytes| tally.decode(&bytes)) {
+            tracing::warn!("the latencies that were kept cannot be read; they begin anew");
+        }
+        tally
+    }
+}
+
+impl Health {
+    fn restore(&self, found: &Written) {
+        let now = Timestamp::now();
+        let left = found.quarantined_until.map(|until| {
+            Duration::try_from(until.duration_since(now)).unwrap_or_default() // over already
+        });
+        let kept = Kept {
+            faults: found.faults,
+            trips: found.quarantines,
+            left,
+        };
+        let tally = found.tally();
+        let sound = |(micros, success): &(f64, f64)| {
+            micros.is_finite() && *micros >= 0.0 && (0.0..=1.0).contains(success)
+        };
+        let mut state = self.state.lock();
+        state.total.add(&tally);
+        state.quarantine = Quarantine::restored(kept, Instant::now());
+        state.recent = found
+            .recent
+            .filter(sound)
+            .map(|(micros, success)| Recent { micros, success });
+        state.last_failure = found
+            .last_failure
+            .clone()
+            .map(|(at, failure)| LastFailure { failure, at });
+    }
+}
+
+/// What stands in the store: the page when it is about this plugin, and where it stands.
+struct Found {
+    page: Option<Written>,
+    rev: Rev,
+    /// A newer kennel wrote it.
+    newer: bool,
+}
+
+async fn read(kv: &dyn Kv, page: &Page) -> Result<Found, StoreError> {
+    let Some(entry) = kv.get(NAMESPACE, page.agent.as_str()).await? else {
+        return Ok(Found {
+            page: None,
+            rev: Rev::NONE,
+            newer: false,
+        });
+    };
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let bytes = &entry.value.bytes;
+    let version = serde_json::from_slice::<Version>(bytes).map(|found| found.version);
+    // What cannot be read begins anew.
+    let written = serde_json::from_slice::<Written>(bytes).ok();
+    Ok(Found {
+        page: written.filter(|written| written.plugin == page.plugin && written.version == VERSION),
+        rev: entry.rev,
+        newer: version.is_ok_and(|version| version > VERSION),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::quarantine::FAULTS;
+    use super::super::tests::task;
+    use super::*;
+    use crate::store::Backend as _;
+    use crate::store::memory::{Faults, MemoryStore};
+
+    fn page(plugin: &str) -> Page {
+        Page {
+            agent: "a".parse().expect("a name"),
+            plugin: Digest::of(plugin.as_bytes()),
+            health: Arc::default(),
+        }
+    }
+
+    /// A process: it opens the book, its agent does some tasks, and it writes.
+    async fn process(store: &MemoryStore, plugin: &str, work: impl FnOnce(&Arc<Health>)) -> Book {
+        let book = Book::open(Arc::new(store.clone()), vec![page(plugin)]).await;
+        work(&book.pages[0].health);
+        book.save().await;
+        book
+    }
+
+    async fn seen(store: &MemoryStore, plugin: &str) -> super::super::Report {
+        process(store, plugin, |_| ()).await.pages[0]
+            .health
+            .report()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_processes_count_adds_up_also_when_they_run_at_the_same_time() {
+        let store = MemoryStore::new();
+        let one = process(&store, "v1", |health| task(health, 100, None)).await;
+        let two = process(&store, "v1", |health| {
+            task(health, 200, Some(FailureKind::Fatal));
+        })
+        .await;
+        for _ in 0..2 {
+            task(&one.pages[0].health, 300, None);
+            one.save().await;
+            task(&two.pages[0].health, 400, None);
+            two.save().await;
+            two.save().await; // nothing new
+        }
+        let report = seen(&store, "v1").await;
+        assert_eq!(report.tally.completed(), 6);
+        assert_eq!(report.tally.failed, [(FailureKind::Fatal, 1)].into());
+        assert_eq!((report.tally.fuel, report.tally.queue_us), (42, 18));
+        let latency = report.tally.latency().expect("there are some");
+        assert_eq!(latency.p99.as_micros() / 10, 40);
+        assert!(report.last_failure.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quarantine_outlives_its_process_and_a_new_version_of_the_plugin_ends_it() {
+        let store = MemoryStore::new();
+        for _ in 0..FAULTS {
+            assert_eq!(seen(&store, "v1").await.refused, None);
+            process(&store, "v1", |health| {
+                task(health, 1, Some(FailureKind::Trapped))
+            })
+            .await;
+        }
+        assert!(seen(&store, "v1").await.refused.is_some());
+        let new = seen(&store, "v2").await;
+        assert_eq!((new.refused, new.tally.completed()), (None, 0));
+        assert!(
+            seen(&store, "v1").await.refused.is_some(),
+            "it was only looked at"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_written_is_written_next_time() {
+        let faults = Faults {
+            unavailable: 1.0,
+            ..Faults::default()
+        };
+        let book = Book {
+            backend: Arc::new(MemoryStore::with_faults(7, faults)),
+            pages: vec![page("v1")],
+        };
+        task(&book.pages[0].health, 1, None);
+        book.save().await;
+        let store = MemoryStore::new();
+        let book = Book {
+            backend: Arc::new(store.clone()),
+            ..book
+        };
+        book.save().await;
+        assert_eq!(seen(&store, "v1").await.tally.completed(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_damaged_page_begins_anew_and_that_of_a_newer_kennel_stays() {
+        for (text, completed) in [("{", 1), ("{\"version\": 1}", 1), ("{\"version\": 2}", 0)] {
+            let store = MemoryStore::new();
+            let value = KvValue {
+                format: "json".into(),
+                bytes: text.into(),
+            };
+            let put = store
+                .kv()
+                .cas(NAMESPACE, "a", Expect::Any, Some(value), QUOTA);
+            put.await.expect("it is written");
+            process(&store, "v1", |health| task(health, 1, None)).await;
+            let found = seen(&store, "v1").await;
+            assert_eq!(found.tally.completed(), completed, "{text}");
+        }
+    }
+}
