@@ -134,7 +134,10 @@ fn step_report(state: &RunState, step: &StepState) -> Option<StepReport> {
     };
     Some(StepReport {
         step: step.path.clone(),
-        agent: call.agent.clone(),
+        agent: call.agent().cloned().or_else(|| {
+            let first = step.trail.attempts.first();
+            first.map(|attempt| attempt.agent.clone())
+        })?,
         status,
         failure,
         begun: step.begun,

@@ -520,7 +520,12 @@ fn a_good_flow_becomes_a_plan() {
     let mut text = format!("{}: {:?}\n", plan.name, plan.description);
     for step in &plan.steps {
         let kind = match &step.kind {
-            Kind::Call(call) => format!("call {} {:?} {:?}", call.agent, call.skill, call.policy),
+            Kind::Call(call) => format!(
+                "call {} {:?} {:?}",
+                call.agent().map_or("", |agent| agent.as_str()),
+                call.skill,
+                call.policy
+            ),
             other => format!("{other:?}"),
         };
         writeln!(text, "{} line {}: {kind}", step.id, step.line).expect("writing to a string");
