@@ -8,7 +8,7 @@ use super::bindings::kennel::agent::types::{BlobResult, PayloadResult};
 use super::convert;
 use super::task::Task;
 use crate::payload::Payload;
-use crate::store::{Expect, KvAdd, KvCas, KvEntry, KvQuota, KvValue, Rev, StoreError};
+use crate::store::{Expect, KvAdd, KvBy, KvCas, KvEntry, KvQuota, KvValue, Rev, StoreError};
 
 /// Keys in one answer.
 const KEYS: usize = 1000;
@@ -54,12 +54,13 @@ impl state::Host for Task {
         if let Err(refused) = self.plugin.check_key(&key) {
             return Ok(Err(refused));
         }
-        let plugin = &self.plugin;
-        let add = plugin
-            .host
-            .backend
-            .kv()
-            .add(plugin.namespace(), &key, delta, plugin.quota());
+        let (plugin, by) = (&self.plugin, self.by());
+        let add =
+            plugin
+                .host
+                .backend
+                .kv()
+                .add(plugin.namespace(), &key, delta, plugin.quota(), &by);
         Ok(match plugin.bounded("state.increment", add).await? {
             Ok(KvAdd::Committed(value)) => Ok(value),
             Ok(KvAdd::NotANumber(why)) => Err(StateError::Denied(why)),
@@ -101,7 +102,16 @@ impl Task {
         value: Option<PayloadResult>,
     ) -> Answer<u64> {
         self.enter(key.len() + value.as_ref().map_or(0, convert::size))?;
-        self.plugin.change(what, key, expect, value).await
+        let by = self.by();
+        self.plugin.change(what, key, expect, value, &by).await
+    }
+
+    /// What the history of the state says about who changed it.
+    fn by(&self) -> KvBy {
+        KvBy {
+            run: self.errand.lineage.run,
+            task: Some(self.errand.task_id.to_string()),
+        }
     }
 }
 
@@ -124,6 +134,7 @@ impl Plugin {
         key: String,
         expect: Expect,
         value: Option<PayloadResult>,
+        by: &KvBy,
     ) -> Answer<u64> {
         let value = match self
             .check_key(&key)
@@ -132,11 +143,11 @@ impl Plugin {
             Ok(value) => value,
             Err(refused) => return Ok(Err(refused)),
         };
-        let cas = self
-            .host
-            .backend
-            .kv()
-            .cas(self.namespace(), &key, expect, value, self.quota());
+        let cas =
+            self.host
+                .backend
+                .kv()
+                .cas(self.namespace(), &key, expect, value, self.quota(), by);
         Ok(match self.bounded(what, cas).await? {
             Ok(KvCas::Committed(rev)) => Ok(rev.0),
             Ok(KvCas::Conflict(now)) => match now.map(entry).transpose() {
