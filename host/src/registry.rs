@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::load::{LoadError, Loader, OpenLoaderError};
-use crate::call::{Call, Directory, Peer};
+use crate::call::{Call, Directory, Peer, Request};
 use crate::engine::Calls;
 use crate::flow::{self, Catalogue};
 use crate::id::{AgentName, Digest};
 use crate::plan::{CallStep, Fallback, Kind, Plan, StepRef};
 use crate::policy::{self, Base, NotLoaded, Providers, Shared};
-use crate::sandbox::{Card, Sandbox};
+use crate::sandbox::{Card, Replayed, Sandbox, TapeError};
 use crate::settings::{Defaults, Terms};
 
 /// One plugin, ready to be called.
@@ -75,6 +75,20 @@ pub struct Changed {
     agent: AgentName,
     now: Digest,
     then: Digest,
+}
+
+impl Plugin {
+    /// Executes an attempt again, with the host's recorded answers and without touching anything outside.
+    ///
+    /// # Errors
+    /// When the recording cannot be played.
+    pub async fn replay(
+        &self,
+        request: Request,
+        recorded: Option<&[u8]>,
+    ) -> Result<Replayed, TapeError> {
+        self.sandbox.replay(request, recorded).await
+    }
 }
 
 impl Registry {

@@ -106,6 +106,7 @@ impl Call for Script {
             self.bounds.lock().push(request.bounds);
             let result = self.perform(&request).await;
             let attempt = Attempt {
+                answers: None,
                 agent: self.agent.clone(),
                 number: request.attempt,
                 failure: result.as_ref().err().cloned(),
