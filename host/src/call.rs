@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AgentName, RunId, SkillName, StepPath};
-use crate::payload::Payload;
+use crate::payload::{BlobRef, Payload};
 use crate::slots::Priority;
 
 /// Something that handles tasks.
@@ -239,6 +240,21 @@ pub struct Attempt {
     pub failure: Option<Failure>,
     /// What it used, on failure too.
     pub usage: Usage,
+    /// What the host answered to it, so that it can be executed again in isolation; absent when it asked for nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub answers: Option<Answers>,
+}
+
+/// What the host answered to an attempt, as the sandbox wrote it down. Opaque to everybody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answers {
+    /// The recording itself, in base64.
+    Inline(#[serde(with = "base64_text")] Bytes),
+    /// Where the recording is.
+    Blob(BlobRef),
+    /// There is none, and why.
+    Lost(String),
 }
 
 /// What an attempt used.
@@ -293,6 +309,33 @@ impl Trail {
             fell_back_to: later.fell_back_to,
             degraded_to: later.degraded_to,
         }
+    }
+}
+
+mod base64_text {
+    //! Bytes as base64 in JSON.
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Bytes;
+
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &Bytes,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Bytes, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD
+            .decode(text)
+            .map(Bytes::from)
+            .map_err(D::Error::custom)
     }
 }
 

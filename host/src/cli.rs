@@ -13,6 +13,7 @@ mod progress;
 mod report;
 mod run;
 mod runs;
+mod state;
 mod steer;
 mod ui;
 
@@ -120,6 +121,11 @@ enum Command {
         #[command(subcommand)]
         command: Option<runs::RunsCommand>,
     },
+    /// Lists, shows and changes what agents keep in shared state, and how it came about.
+    State {
+        #[command(subcommand)]
+        command: Option<state::StateCommand>,
+    },
     /// Checks the settings, the store, the plugins and this machine.
     Doctor,
     /// Prints a completion script for a shell.
@@ -179,6 +185,7 @@ impl Command {
             Self::Agents { command } => agents::agents(options, command.unwrap_or_default()).await,
             Self::Flow { command } => flow::flow(options, command).await,
             Self::Runs { command } => runs::runs(options, command.unwrap_or_default()).await,
+            Self::State { command } => state::state(options, command.unwrap_or_default()).await,
             Self::Doctor => doctor::doctor(options).await,
             Self::Completions { shell } => {
                 clap_complete::generate(

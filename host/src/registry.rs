@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::load::{LoadError, Loader, OpenLoaderError};
-use crate::call::Call;
+use crate::call::{Call, Request};
 use crate::engine::Calls;
 use crate::flow::{self, Catalogue};
 use crate::health::Health;
 use crate::id::{AgentName, Digest};
 use crate::plan::{CallStep, Callee, Kind, Plan, Policy, StepRef};
 use crate::policy::{self, AnswerCache, Base, NotLoaded, Providers, Shared};
-use crate::sandbox::{Card, Sandbox};
+use crate::sandbox::{Card, Replayed, Sandbox, TapeError};
 use crate::settings::{Defaults, Terms};
 use crate::slots::Slots;
 
@@ -79,6 +79,20 @@ pub struct Changed {
     agent: AgentName,
     now: Digest,
     then: Digest,
+}
+
+impl Plugin {
+    /// Executes an attempt again, with the host's recorded answers and without touching anything outside.
+    ///
+    /// # Errors
+    /// When the recording cannot be played.
+    pub async fn replay(
+        &self,
+        request: Request,
+        recorded: Option<&[u8]>,
+    ) -> Result<Replayed, TapeError> {
+        self.sandbox.replay(request, recorded).await
+    }
 }
 
 impl Registry {

@@ -18,11 +18,15 @@ mod log;
 mod meter;
 mod outcome;
 mod peers;
+mod poll;
 pub mod prescan;
 mod progress;
+mod random;
+mod replay;
 mod run;
 mod state;
 mod stdio;
+mod tape;
 mod task;
 #[cfg(test)]
 mod testing;
@@ -47,12 +51,15 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 pub use card::{Card, Skill};
 pub use files::FilesError;
 pub use link::{LinkError, imports};
+pub use replay::Replayed;
+pub use tape::TapeError;
 
 use self::bindings::kennel::agent::types as wit;
 use self::link::Exports;
+use self::tape::Tape;
 use self::task::{Errand, Task};
 use crate::call::{
-    Attempt, Bounds, Call, CallError, Lineage, Observer, Reply, Request, Trail, Usage,
+    Answers, Attempt, Bounds, Call, CallError, Lineage, Observer, Reply, Request, Trail, Usage,
 };
 use crate::egress::Egress;
 use crate::failure::{Failure, FailureKind};
@@ -60,6 +67,7 @@ use crate::grants::Grants;
 use crate::health::Directory;
 use crate::id::AgentName;
 use crate::limits::Limits;
+use crate::payload::Payload;
 use crate::slots::Priority;
 use crate::store::SharedBackend;
 
@@ -174,6 +182,7 @@ impl Sandbox {
             lineage: Lineage::default(),
             observer: Observer::default(),
             priority: Priority::default(),
+            tape: Arc::new(Tape::off()),
         };
         let run = self.run(errand, async |store| {
             let instance = self.pre.instantiate_async(&mut *store).await?;
@@ -183,11 +192,30 @@ impl Sandbox {
         let (answer, usage) = Box::pin(run).await;
         match answer.and_then(card::card) {
             Ok(card) => Ok(Some(card)),
-            Err(failure) => Err(self.error(1, failure, usage)),
+            Err(failure) => Err(self.error(1, failure, usage, None)),
         }
     }
 
     async fn handle(&self, request: Request) -> Result<Reply, CallError> {
+        let attempt = request.attempt;
+        let tape = Arc::new(Tape::record(self.plugin.limits.tape, request.bounds));
+        let (output, usage) = self.attempt(request, tape.clone()).await;
+        let answers = tape.recorded();
+        match output {
+            Ok(output) => Ok(Reply {
+                output: Arc::new(output),
+                trail: self.trail(attempt, None, usage, answers),
+            }),
+            Err(failure) => Err(self.error(attempt, failure, usage, answers)),
+        }
+    }
+
+    /// One attempt with its tape, recording or playing.
+    async fn attempt(
+        &self,
+        request: Request,
+        tape: Arc<Tape>,
+    ) -> (Result<Payload, Failure>, Usage) {
         let Request {
             task_id,
             skill,
@@ -209,6 +237,7 @@ impl Sandbox {
             lineage,
             observer,
             priority,
+            tape,
         };
         let run = self.run(errand, async |store| {
             let instance = self.pre.instantiate_async(&mut *store).await?;
@@ -231,13 +260,7 @@ impl Sandbox {
                 self.check_size(usage.bytes_out)?;
                 convert::payload(output)
             });
-        match output {
-            Ok(output) => Ok(Reply {
-                output: Arc::new(output),
-                trail: self.trail(attempt, None, usage),
-            }),
-            Err(failure) => Err(self.error(attempt, failure, usage)),
-        }
+        (output, usage)
     }
 
     fn check_size(&self, size: u64) -> Result<(), Failure> {
@@ -249,12 +272,19 @@ impl Sandbox {
         Err(Failure::new(FailureKind::OutputTooLarge, message))
     }
 
-    fn trail(&self, number: u32, failure: Option<Failure>, usage: Usage) -> Trail {
+    fn trail(
+        &self,
+        number: u32,
+        failure: Option<Failure>,
+        usage: Usage,
+        answers: Option<Answers>,
+    ) -> Trail {
         let attempt = Attempt {
             agent: self.plugin.agent.clone(),
             number,
             failure,
             usage,
+            answers,
         };
         Trail {
             attempts: vec![attempt],
@@ -262,9 +292,15 @@ impl Sandbox {
         }
     }
 
-    fn error(&self, number: u32, failure: Failure, usage: Usage) -> CallError {
+    fn error(
+        &self,
+        number: u32,
+        failure: Failure,
+        usage: Usage,
+        answers: Option<Answers>,
+    ) -> CallError {
         CallError {
-            trail: self.trail(number, Some(failure.clone()), usage),
+            trail: self.trail(number, Some(failure.clone()), usage, answers),
             failure,
         }
     }

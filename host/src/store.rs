@@ -9,6 +9,7 @@ mod broadcast;
 mod conformance;
 mod depth;
 mod follow;
+mod kv_history;
 mod kv_rules;
 pub mod memory;
 mod projection;
@@ -29,6 +30,9 @@ use crate::id::{Digest, RunId};
 use crate::record::Record;
 
 pub use self::depth::MAX_DEPTH;
+pub use self::kv_history::{
+    KV_HISTORY, KV_INLINE_MAX, KvBy, KvChange, KvData, KvKept, KvOp, KvSpace, state_of,
+};
 
 /// Why the store did not do what it was asked. A conflict is an answer, not an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -321,7 +325,7 @@ pub enum KvAdd {
     Quota(String),
 }
 
-/// Shared state: revisioned values by namespace and key.
+/// Shared state: revisioned values by namespace and key. Every change is kept in a history, in the same transaction.
 #[async_trait]
 pub trait Kv: Send + Sync {
     /// The value of a key, freshly read.
@@ -335,9 +339,17 @@ pub trait Kv: Send + Sync {
         expect: Expect,
         value: Option<KvValue>,
         quota: KvQuota,
+        by: &KvBy,
     ) -> Result<KvCas>;
     /// Adds to a whole number, kept as its JSON text with the format `json`; a missing key counts as 0.
-    async fn add(&self, ns: &Namespace, key: &str, delta: i64, quota: KvQuota) -> Result<KvAdd>;
+    async fn add(
+        &self,
+        ns: &Namespace,
+        key: &str,
+        delta: i64,
+        quota: KvQuota,
+        by: &KvBy,
+    ) -> Result<KvAdd>;
     /// Up to `limit` keys that begin with `prefix`, in byte order, after `after`.
     async fn keys(
         &self,
@@ -346,6 +358,17 @@ pub trait Kv: Send + Sync {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>>;
+    /// Up to `limit` changes with a revision after `after`, oldest first, of one key or of the whole namespace. Of each key the
+    /// newest [`KV_HISTORY`] changes are kept, deletions included; what they say about the present state is complete.
+    async fn history(
+        &self,
+        ns: &Namespace,
+        key: Option<&str>,
+        after: Rev,
+        limit: usize,
+    ) -> Result<Vec<KvChange>>;
+    /// The namespaces that hold anything, by name.
+    async fn spaces(&self) -> Result<Vec<KvSpace>>;
 }
 
 /// Bytes under their SHA-256, each kept once.

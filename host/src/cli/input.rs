@@ -162,7 +162,7 @@ async fn take_file(path: &Path, blobs: &dyn Blobs) -> Result<BlobRef, CliError> 
     Ok(reference)
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
     let fail = |why: String| CliError::Usage(format!("read `{}`: {why}", path.display()));
     let found = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?;
     match found.len() {
@@ -175,7 +175,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 /// By content where it is known by its first bytes, else by the file's extension, else text or bytes.
-fn media_type(path: &Path, bytes: &[u8]) -> String {
+pub(super) fn media_type(path: &Path, bytes: &[u8]) -> String {
     if let Some(kind) = infer::get(bytes).filter(|kind| kind.mime_type() != "text/xml") {
         return kind.mime_type().to_owned();
     }

@@ -143,6 +143,7 @@ impl Limited {
                 ..Usage::default()
             };
             trail.attempts.push(Attempt {
+                answers: None,
                 agent: self.agent.clone(),
                 number,
                 failure: failure.cloned(),
@@ -166,6 +167,7 @@ impl Limited {
     fn not_admitted(&self, failure: Failure, number: u32, asked: Instant) -> CallError {
         let mut error = CallError::new(failure.kind, failure.message.clone());
         error.trail.attempts.push(Attempt {
+            answers: None,
             agent: self.agent.clone(),
             number,
             failure: Some(failure),

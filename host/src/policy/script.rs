@@ -110,6 +110,7 @@ impl Call for Script {
             let began = Instant::now();
             let result = self.perform(&request).await;
             let attempt = Attempt {
+                answers: None,
                 agent: self.agent.clone(),
                 number: request.attempt,
                 failure: result.as_ref().err().cloned(),

@@ -2,6 +2,8 @@
 //!
 //! wasmtime's part is the guest's side of the interface; its own client is not compiled in.
 
+mod taped;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use wasmtime_wasi_http::{
 use super::Plugin;
 use super::log::Log;
 use super::meter::HostCalls;
+use super::tape::{Sent, Tape, wire};
 use super::task::Task;
 use crate::egress::{EgressError, ExchangeBounds};
 use crate::failure::{Failure, FailureKind};
@@ -48,6 +51,7 @@ struct Hooks {
     plugin: Arc<Plugin>,
     calls: Arc<HostCalls>,
     log: Log,
+    tape: Arc<Tape>,
     deadline: Instant,
     parallel: Arc<Semaphore>,
     left: u64,
@@ -56,7 +60,7 @@ struct Hooks {
 impl Task {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         self.calls.count();
-        let log = self.log().clone();
+        let (log, tape) = (self.log().clone(), self.tape());
         let Self {
             http,
             table,
@@ -65,8 +69,8 @@ impl Task {
             errand,
             ..
         } = self;
-        let http =
-            http.get_or_insert_with(|| Box::new(Http::new(plugin, calls, log, errand.deadline)));
+        let http = http
+            .get_or_insert_with(|| Box::new(Http::new(plugin, calls, log, tape, errand.deadline)));
         WasiHttpCtxView {
             hooks: &mut http.hooks,
             table,
@@ -76,7 +80,13 @@ impl Task {
 }
 
 impl Http {
-    fn new(plugin: &Arc<Plugin>, calls: &Arc<HostCalls>, log: Log, deadline: Instant) -> Self {
+    fn new(
+        plugin: &Arc<Plugin>,
+        calls: &Arc<HostCalls>,
+        log: Log,
+        tape: Arc<Tape>,
+        deadline: Instant,
+    ) -> Self {
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(FIELDS);
         let parallel = usize::try_from(plugin.limits.http_parallel)
@@ -85,6 +95,7 @@ impl Http {
         let hooks = Hooks {
             calls: calls.clone(),
             log,
+            tape,
             deadline,
             parallel: Arc::new(Semaphore::new(parallel)),
             left: plugin.limits.http_requests,
@@ -129,7 +140,7 @@ impl Hooks {
 }
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
-type Sent = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send>;
+type Sending = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send>;
 
 impl WasiHttpHooks for Hooks {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
@@ -141,11 +152,29 @@ impl WasiHttpHooks for Hooks {
         request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Io,
-    ) -> Sent {
+    ) -> Sending {
         let taken = self.take();
         let bounds = self.bounds(options.unwrap_or_default());
         let (plugin, parallel, log) =
             (self.plugin.clone(), self.parallel.clone(), self.log.clone());
+        let (tape, calls) = (self.tape.clone(), self.calls.clone());
+        let number = match tape.sends(taped::asked(&tape, &request)) {
+            Sent::Live(number) => number,
+            Sent::Taped(exchange) => {
+                return Box::new(async move {
+                    taken?;
+                    taped::again(request, exchange, &tape).await
+                });
+            }
+            Sent::Diverged(failure) => {
+                calls.stop(failure);
+                return Box::new(async { Err(Error::HttpRequestDenied) });
+            }
+        };
+        let request = match number {
+            Some(number) => request.map(|body| taped::digested(body, &tape, number)),
+            None => request,
+        };
         Box::new(async move {
             taken?;
             // Beyond the number of parallel requests, one waits for another's body to end.
@@ -158,7 +187,13 @@ impl WasiHttpHooks for Hooks {
                 .egress
                 .send(&plugin.effective.http, &bounds, request)
                 .await;
-            let response = sent.map_err(|error| refused(&plugin, &log, error))?;
+            let response = sent.map_err(|error| {
+                let error = refused(&plugin, &log, error);
+                if let Some(number) = number {
+                    tape.put_head(number, || wire::Head::Fault(taped::fault(&error)));
+                }
+                error
+            })?;
             let response = response.map(|body| {
                 let body = body.map_err(of_egress);
                 body.map_frame(move |frame| {
@@ -167,6 +202,10 @@ impl WasiHttpHooks for Hooks {
                 })
                 .boxed_unsync()
             });
+            let response = match number {
+                Some(number) => taped::kept(response, &tape, number),
+                None => response,
+            };
             Ok((response, Box::new(async { Ok(()) }) as Io))
         })
     }

@@ -12,6 +12,7 @@ use wasmtime::component::Linker;
 
 use super::bindings::kennel::agent::peers as wit;
 use super::bindings::kennel::agent::types::{Error, PayloadResult};
+use super::tape::{Tape, wire};
 use super::task::{Errand, Task};
 use super::{Plugin, convert, text};
 use crate::call::{Call, CallError, Lineage, Reply, Request};
@@ -80,6 +81,12 @@ async fn call_all(
             .map(|request| request.skill.len() + convert::size(&request.input))
             .sum(),
     )?;
+    let tape = task.tape();
+    let asked = asked(&tape, &requests);
+    if let Some(said) = tape.taped::<Vec<(wire::Answer, u64)>>(asked.as_ref())? {
+        let ended = said.into_iter().map(|(answer, used)| (heard(answer), used));
+        return pay(&mut store, ended.collect());
+    }
     let numbered = requests.into_iter().zip(1..);
     let mut ready: Vec<Result<Ready, Failure>> = numbered
         .map(|(request, nth)| task.prepare(request, nth))
@@ -93,11 +100,44 @@ async fn call_all(
     // The caller waits here and holds nothing that its peers need: its slot is for whoever is polled. Its own deadline, which is
     // theirs too, bounds the wait.
     let ended: Vec<_> = calls.take_time(make(ready)).await;
+    tape.put_answer(asked, || {
+        let said = ended.iter().map(|(answer, used)| (said(answer), *used));
+        said.collect::<Vec<_>>()
+    });
+    pay(&mut store, ended)
+}
+
+/// Takes what the calls used from the caller's fuel.
+fn pay(
+    store: &mut StoreContextMut<'_, Task>,
+    ended: Vec<(Answer, u64)>,
+) -> wasmtime::Result<Vec<Answer>> {
     let spent = ended
         .iter()
         .fold(0, |sum: u64, (_, used)| sum.saturating_add(*used));
+    let fuel = store.get_fuel()?;
     store.set_fuel(fuel.saturating_sub(spent))?;
     Ok(ended.into_iter().map(|(answer, _)| answer).collect())
+}
+
+fn asked(tape: &Tape, requests: &[wit::Request]) -> Option<super::tape::Asked> {
+    let skills: Vec<_> = requests
+        .iter()
+        .map(|request| request.skill.as_str())
+        .collect();
+    let parts = requests.iter().flat_map(|request| {
+        let [kind, bytes] = wire::parts(&request.input);
+        [request.skill.as_bytes(), kind, bytes]
+    });
+    tape.asked("peers.call", &skills.join(", "), &parts.collect::<Vec<_>>())
+}
+
+fn said(answer: &Answer) -> wire::Answer {
+    answer.as_ref().map(Into::into).map_err(Into::into)
+}
+
+fn heard(answer: wire::Answer) -> Answer {
+    answer.map(Into::into).map_err(Into::into)
 }
 
 /// The answers in the order of the calls, each with the fuel it used.
@@ -184,8 +224,21 @@ fn told(ended: Result<Reply, CallError>) -> (Answer, u64) {
 impl Task {
     fn find(&mut self, skill: &str) -> wasmtime::Result<Vec<wit::Peer>> {
         self.enter(skill.len())?;
+        let tape = self.tape();
+        let asked = tape.asked("peers.find", skill, &[skill.as_bytes()]);
+        if let Some(said) = tape.taped::<Vec<wire::Peer>>(asked.as_ref())? {
+            return Ok(said.into_iter().map(Into::into).collect());
+        }
+        let found = self.look_up(skill);
+        tape.put_answer(asked, || {
+            found.iter().map(wire::Peer::from).collect::<Vec<_>>()
+        });
+        Ok(found)
+    }
+
+    fn look_up(&self, skill: &str) -> Vec<wit::Peer> {
         let Ok(skill) = self.plugin.granted(skill) else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let directory = self.plugin.host.directory.load();
         let peers = directory.skills.get(&skill).map_or(&[][..], Vec::as_slice);
@@ -198,7 +251,7 @@ impl Task {
             skill: skill.to_string(),
             description: peer.description.clone(),
         });
-        Ok(found.collect())
+        found.collect()
     }
 
     /// Checks the call that is the `nth` at once and counts it; the reason when it may not be made.

@@ -6,9 +6,10 @@ use super::Plugin;
 use super::bindings::kennel::agent::state::{self, Entry, StateError};
 use super::bindings::kennel::agent::types::{BlobResult, PayloadResult};
 use super::convert;
+use super::tape::wire;
 use super::task::Task;
 use crate::payload::Payload;
-use crate::store::{Expect, KvAdd, KvCas, KvEntry, KvQuota, KvValue, Rev, StoreError};
+use crate::store::{Expect, KvAdd, KvBy, KvCas, KvEntry, KvQuota, KvValue, Rev, StoreError};
 
 /// Keys in one answer.
 const KEYS: usize = 1000;
@@ -21,6 +22,11 @@ impl state::Host for Task {
         if let Err(refused) = self.plugin.check_key(&key) {
             return Ok(Err(refused));
         }
+        let tape = self.tape();
+        let asked = tape.asked("state.get", &key, &[key.as_bytes()]);
+        if let Some(said) = tape.taped::<Result<Option<wire::Entry>, _>>(asked.as_ref())? {
+            return Ok(said.map(|found| found.map(Entry::from)).map_err(heard));
+        }
         let plugin = &self.plugin;
         let found = plugin
             .bounded(
@@ -28,9 +34,13 @@ impl state::Host for Task {
                 plugin.host.backend.kv().get(plugin.namespace(), &key),
             )
             .await?;
-        Ok(found
+        let answer = found
             .map_err(unavailable)
-            .and_then(|found| found.map(entry).transpose()))
+            .and_then(|found| found.map(entry).transpose());
+        tape.put_answer(asked, || {
+            said(&answer, |found| found.as_ref().map(wire::Entry::from))
+        });
+        Ok(answer)
     }
 
     async fn set(&mut self, key: String, value: PayloadResult) -> Answer<u64> {
@@ -54,18 +64,30 @@ impl state::Host for Task {
         if let Err(refused) = self.plugin.check_key(&key) {
             return Ok(Err(refused));
         }
-        let plugin = &self.plugin;
-        let add = plugin
-            .host
-            .backend
-            .kv()
-            .add(plugin.namespace(), &key, delta, plugin.quota());
-        Ok(match plugin.bounded("state.increment", add).await? {
+        let tape = self.tape();
+        let asked = tape.asked(
+            "state.increment",
+            &key,
+            &[key.as_bytes(), &delta.to_le_bytes()],
+        );
+        if let Some(said) = tape.taped::<Result<i64, _>>(asked.as_ref())? {
+            return Ok(said.map_err(heard));
+        }
+        let (plugin, by) = (&self.plugin, self.by());
+        let add =
+            plugin
+                .host
+                .backend
+                .kv()
+                .add(plugin.namespace(), &key, delta, plugin.quota(), &by);
+        let answer = match plugin.bounded("state.increment", add).await? {
             Ok(KvAdd::Committed(value)) => Ok(value),
             Ok(KvAdd::NotANumber(why)) => Err(StateError::Denied(why)),
             Ok(KvAdd::Quota(which)) => Err(StateError::Quota(which)),
             Err(error) => Err(unavailable(error)),
-        })
+        };
+        tape.put_answer(asked, || said(&answer, |sum| *sum));
+        Ok(answer)
     }
 
     async fn delete(&mut self, key: String, expected: Option<u64>) -> Answer<()> {
@@ -78,6 +100,17 @@ impl state::Host for Task {
 
     async fn keys(&mut self, prefix: String, after: Option<String>) -> Answer<Vec<String>> {
         self.enter(prefix.len() + after.as_ref().map_or(0, String::len))?;
+        let tape = self.tape();
+        let from = after.as_deref().map(str::as_bytes);
+        let args = [
+            prefix.as_bytes(),
+            &[u8::from(from.is_some())],
+            from.unwrap_or_default(),
+        ];
+        let asked = tape.asked("state.keys", &prefix, &args);
+        if let Some(said) = tape.taped::<Result<Vec<String>, _>>(asked.as_ref())? {
+            return Ok(said.map_err(heard));
+        }
         let plugin = &self.plugin;
         let keys =
             plugin
@@ -85,10 +118,10 @@ impl state::Host for Task {
                 .backend
                 .kv()
                 .keys(plugin.namespace(), &prefix, after.as_deref(), KEYS);
-        Ok(plugin
-            .bounded("state.keys", keys)
-            .await?
-            .map_err(unavailable))
+        let answer = plugin.bounded("state.keys", keys).await?;
+        let answer = answer.map_err(unavailable);
+        tape.put_answer(asked, || said(&answer, Vec::clone));
+        Ok(answer)
     }
 }
 
@@ -101,7 +134,34 @@ impl Task {
         value: Option<PayloadResult>,
     ) -> Answer<u64> {
         self.enter(key.len() + value.as_ref().map_or(0, convert::size))?;
-        self.plugin.change(what, key, expect, value).await
+        let tape = self.tape();
+        let expected = match expect {
+            Expect::Any => [2; 9],
+            Expect::Absent => [0; 9],
+            Expect::Rev(rev) => {
+                let mut expected = [1; 9];
+                expected[1..].copy_from_slice(&rev.0.to_le_bytes());
+                expected
+            }
+        };
+        let parts = value.as_ref().map(wire::parts).unwrap_or_default();
+        let args = [key.as_bytes(), &expected, parts[0], parts[1]];
+        let asked = tape.asked(what, &key, &args);
+        if let Some(said) = tape.taped::<Result<u64, _>>(asked.as_ref())? {
+            return Ok(said.map_err(heard));
+        }
+        let by = self.by();
+        let answer = self.plugin.change(what, key, expect, value, &by).await?;
+        tape.put_answer(asked, || said(&answer, |rev| *rev));
+        Ok(answer)
+    }
+
+    /// What the history of the state says about who changed it.
+    fn by(&self) -> KvBy {
+        KvBy {
+            run: self.errand.lineage.run,
+            task: Some(self.errand.task_id.to_string()),
+        }
     }
 }
 
@@ -124,6 +184,7 @@ impl Plugin {
         key: String,
         expect: Expect,
         value: Option<PayloadResult>,
+        by: &KvBy,
     ) -> Answer<u64> {
         let value = match self
             .check_key(&key)
@@ -132,11 +193,11 @@ impl Plugin {
             Ok(value) => value,
             Err(refused) => return Ok(Err(refused)),
         };
-        let cas = self
-            .host
-            .backend
-            .kv()
-            .cas(self.namespace(), &key, expect, value, self.quota());
+        let cas =
+            self.host
+                .backend
+                .kv()
+                .cas(self.namespace(), &key, expect, value, self.quota(), by);
         Ok(match self.bounded(what, cas).await? {
             Ok(KvCas::Committed(rev)) => Ok(rev.0),
             Ok(KvCas::Conflict(now)) => match now.map(entry).transpose() {
@@ -216,4 +277,16 @@ fn entry(entry: KvEntry) -> Result<Entry, StateError> {
 
 fn unavailable(error: StoreError) -> StateError {
     StateError::Unavailable(error.to_string())
+}
+
+/// An answer as it stands on a tape.
+fn said<T, S>(
+    answer: &Result<T, StateError>,
+    of: impl FnOnce(&T) -> S,
+) -> Result<S, wire::StateError> {
+    answer.as_ref().map(of).map_err(wire::StateError::from)
+}
+
+fn heard(error: wire::StateError) -> StateError {
+    error.into()
 }

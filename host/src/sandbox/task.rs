@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chacha20::ChaCha12Rng;
 use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::ResourceTable;
@@ -13,6 +14,7 @@ use super::http::Http;
 use super::log::Log;
 use super::meter::{HostCalls, Meter};
 use super::progress::Pace;
+use super::tape::Tape;
 use crate::call::{Bounds, Lineage, Observer};
 use crate::failure::{Failure, FailureKind};
 use crate::payload::Payload;
@@ -30,6 +32,7 @@ pub(super) struct Errand {
     pub(super) lineage: Lineage,
     pub(super) observer: Observer,
     pub(super) priority: Priority,
+    pub(super) tape: Arc<Tape>,
 }
 
 /// What the host keeps for one task. Dropped with the store.
@@ -41,6 +44,10 @@ pub(super) struct Task {
     /// Bytes that the guest may still hand to our own host functions.
     pub(super) data_left: u64,
     pub(super) table: ResourceTable,
+    /// When the task first looked at the clock.
+    pub(super) clock: Option<std::time::Instant>,
+    /// Made when the guest first asks for randomness.
+    pub(super) random: Option<Box<ChaCha12Rng>>,
     /// Built at the first WASI call that needs it: most tasks make none, and building it costs a third of a call.
     pub(super) wasi: Option<Box<WasiCtx>>,
     pub(super) http: Option<Box<Http>>,
@@ -55,6 +62,11 @@ pub(super) struct Task {
 }
 
 impl Task {
+    /// The tape of the attempt.
+    pub(super) fn tape(&self) -> Arc<Tape> {
+        self.errand.tape.clone()
+    }
+
     /// The task's log, from the first word on.
     pub(super) fn log(&mut self) -> &Log {
         let Self {
@@ -123,6 +135,8 @@ pub(super) fn store(plugin: &Arc<Plugin>, errand: Errand) -> wasmtime::Result<St
         calls: HostCalls::new(limits.host_calls),
         data_left: limits.host_data.0,
         table,
+        clock: None,
+        random: None,
         wasi: None,
         http: None,
         log: None,

@@ -7,6 +7,7 @@ mod every_limit;
 mod files;
 mod peers;
 mod stored;
+mod tape;
 
 use std::time::Duration;
 

@@ -2,20 +2,18 @@
 //!
 //! Every view counts a host call. Sockets are never linked.
 
-use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView};
-use wasmtime_wasi::clocks::{WasiClocks, WasiClocksCtxView};
+use wasmtime_wasi::clocks::WasiClocksCtxView;
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings as p2;
-use wasmtime_wasi::random::{WasiRandom, WasiRandomCtx};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
-use super::clock::{CoarseMonotonicClock, CoarseWallClock};
 use super::log::Stream;
 use super::stdio::LogStream;
 use super::task::Task;
 
-/// Streams, polls and stream errors live in the table alone.
+/// Streams and stream errors live in the table alone.
 struct Io;
 
 impl HasData for Io {
@@ -25,13 +23,13 @@ impl HasData for Io {
 /// Links every WASI interface that agents may import without network.
 pub(super) fn link(linker: &mut Linker<Task>) -> wasmtime::Result<()> {
     p2::io::error::add_to_linker::<Task, Io>(linker, Task::io)?;
-    p2::io::poll::add_to_linker::<Task, Io>(linker, Task::io)?;
+    p2::io::poll::add_to_linker::<Task, HasSelf<Task>>(linker, |task| task)?;
     p2::io::streams::add_to_linker::<Task, Io>(linker, Task::io)?;
-    p2::clocks::wall_clock::add_to_linker::<Task, WasiClocks>(linker, Task::clocks)?;
-    p2::clocks::monotonic_clock::add_to_linker::<Task, WasiClocks>(linker, Task::clocks)?;
-    p2::random::random::add_to_linker::<Task, WasiRandom>(linker, Task::random)?;
-    p2::random::insecure::add_to_linker::<Task, WasiRandom>(linker, Task::random)?;
-    p2::random::insecure_seed::add_to_linker::<Task, WasiRandom>(linker, Task::random)?;
+    p2::clocks::wall_clock::add_to_linker::<Task, HasSelf<Task>>(linker, |task| task)?;
+    p2::clocks::monotonic_clock::add_to_linker::<Task, HasSelf<Task>>(linker, |task| task)?;
+    p2::random::random::add_to_linker::<Task, HasSelf<Task>>(linker, |task| task)?;
+    p2::random::insecure::add_to_linker::<Task, HasSelf<Task>>(linker, |task| task)?;
+    p2::random::insecure_seed::add_to_linker::<Task, HasSelf<Task>>(linker, |task| task)?;
     p2::filesystem::types::add_to_linker::<Task, WasiFilesystem>(linker, Task::filesystem)?;
     p2::filesystem::preopens::add_to_linker::<Task, WasiFilesystem>(linker, Task::filesystem)?;
     link_cli(linker)
@@ -57,16 +55,12 @@ impl Task {
         &mut self.table
     }
 
-    fn clocks(&mut self) -> WasiClocksCtxView<'_> {
+    pub(super) fn timers(&mut self) -> WasiClocksCtxView<'_> {
         let (ctx, table) = self.wasi();
         WasiClocksCtxView {
             ctx: ctx.clocks(),
             table,
         }
-    }
-
-    fn random(&mut self) -> &mut WasiRandomCtx {
-        self.wasi().0.random()
     }
 
     fn filesystem(&mut self) -> WasiFilesystemCtxView<'_> {
@@ -105,10 +99,7 @@ impl Task {
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(LogStream::new(&log, Stream::Out))
             .stderr(LogStream::new(&log, Stream::Err))
-            .envs(&plugin.env)
-            .max_random_size(plugin.limits.random.0)
-            .wall_clock(CoarseWallClock)
-            .monotonic_clock(CoarseMonotonicClock::start());
+            .envs(&plugin.env);
         let mut wasi = wasi.build();
         wasi.filesystem().clone_from(&plugin.files);
         wasi

@@ -1,6 +1,6 @@
 //! What a change of shared state may do, decided apart from where the state is kept: every backend asks here.
 
-use super::{Expect, KvEntry, KvQuota, KvValue, Rev};
+use super::{Expect, KvEntry, KvOp, KvQuota, KvValue, Rev};
 
 /// The format of a number that `add` keeps.
 const NUMBER_FORMAT: &str = "json";
@@ -12,6 +12,34 @@ pub(super) struct Used {
     pub(super) keys: u64,
     /// Bytes of all values.
     pub(super) bytes: u64,
+}
+
+/// What a key holds, as far as it decides about a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Its revision.
+    pub(super) rev: Rev,
+    /// The bytes of its value.
+    pub(super) size: u64,
+}
+
+impl Held {
+    /// Of an entry.
+    pub(super) fn of(entry: &KvEntry) -> Self {
+        Self {
+            rev: entry.rev,
+            size: size(Some(&entry.value)),
+        }
+    }
+}
+
+/// What setting (or with `None` deleting) a key is called in its history.
+pub(super) fn op(expect: Expect, value: Option<&KvValue>) -> KvOp {
+    match (expect, value) {
+        (_, None) => KvOp::Delete,
+        (Expect::Any, Some(_)) => KvOp::Set,
+        (Expect::Absent | Expect::Rev(_), Some(_)) => KvOp::Swap,
+    }
 }
 
 /// What is to be done about a change.
@@ -27,13 +55,13 @@ pub(super) enum Verdict {
 
 /// Judges setting (or with `None` deleting) a key that now holds `current`, in a namespace that holds `used`.
 pub(super) fn judge(
-    current: Option<&KvEntry>,
+    current: Option<Held>,
     used: Used,
     expect: Expect,
     value: Option<&KvValue>,
     quota: KvQuota,
 ) -> Verdict {
-    let rev = current.map_or(Rev::NONE, |entry| entry.rev);
+    let rev = current.map_or(Rev::NONE, |held| held.rev);
     let met = match expect {
         Expect::Any => true,
         Expect::Absent => current.is_none(),
@@ -46,7 +74,7 @@ pub(super) fn judge(
         keys: used.keys - u64::from(current.is_some()).min(used.keys) + u64::from(value.is_some()),
         bytes: used
             .bytes
-            .saturating_sub(size(current.map(|entry| &entry.value)))
+            .saturating_sub(current.map_or(0, |held| held.size))
             + size(value),
     };
     match over(used, after, quota) {

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::call::{Notice, Observer};
+use crate::call::{Answers, Bounds, Notice, Observer};
 use crate::limits::Limits;
 use crate::sandbox::Sandbox;
 use crate::sandbox::testing::guest::{ECHO, handle};
@@ -40,6 +40,10 @@ fn agent(limits: Limits, origin: &str) -> Sandbox {
 
 /// The HTTP side of one task of `agent`, with the counter that can end the task.
 fn task(agent: &Sandbox, observer: &Observer) -> (Http, Arc<HostCalls>) {
+    taped(agent, observer, Tape::off())
+}
+
+fn taped(agent: &Sandbox, observer: &Observer, tape: Tape) -> (Http, Arc<HostCalls>) {
     let plugin = &agent.plugin;
     let calls = HostCalls::new(100);
     let log = Log::new(&plugin.agent, observer, &plugin.limits);
@@ -48,6 +52,7 @@ fn task(agent: &Sandbox, observer: &Observer) -> (Http, Arc<HostCalls>) {
             plugin,
             &calls,
             log,
+            Arc::new(tape),
             Instant::now() + Duration::from_secs(60),
         ),
         calls,
@@ -134,4 +139,66 @@ async fn beyond_the_parallel_requests_one_waits_until_another_s_body_is_done() {
     drop(first);
     assert_eq!(parallel.available_permits(), 1);
     get(&mut http, &origin).await.expect("an answer");
+}
+
+/// Posts `text` and reads the whole answer.
+async fn exchange(http: &mut Http, url: &str, text: &'static str) -> Result<(u16, Bytes), Error> {
+    let body = http_body_util::Full::new(Bytes::from(text))
+        .map_err(|never| match never {})
+        .boxed_unsync();
+    let request = http::Request::post(url).body(body).expect("a request");
+    let hooks = &mut http.hooks;
+    let sent = hooks.send_request(request, None, Box::new(async { Ok(()) }));
+    let (response, io) = std::pin::Pin::from(sent).await?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await?.to_bytes();
+    std::pin::Pin::from(io).await?;
+    Ok((status, body))
+}
+
+#[tokio::test]
+async fn exchanges_come_again_from_the_tape_and_nothing_is_sent() {
+    let origin = server().await;
+    let agent = agent(Limits::default(), &origin);
+    let tape = Tape::record(agent.plugin.limits.tape, Bounds::default());
+    let (mut http, _) = taped(&agent, &Observer::default(), tape);
+    let answer = exchange(&mut http, &origin, "hello").await.expect("sent");
+    assert_eq!(answer, (200, Bytes::from("ok")));
+    let elsewhere = "http://elsewhere.example/";
+    assert!(exchange(&mut http, elsewhere, "x").await.is_err());
+    let Some(Answers::Inline(recorded)) = http.hooks.tape.recorded() else {
+        panic!("nothing was recorded")
+    };
+
+    let replay = || {
+        let (tape, _) = Tape::play(Some(&recorded)).expect("readable");
+        let (http, calls) = taped(&agent, &Observer::default(), tape);
+        // Whatever would really be sent now fails.
+        http.hooks.parallel.close();
+        (http, calls)
+    };
+    let (mut http, calls) = replay();
+    let again = exchange(&mut http, &origin, "hello").await.expect("taped");
+    assert_eq!(again, answer);
+    let error = exchange(&mut http, elsewhere, "x").await.unwrap_err();
+    assert!(matches!(error, Error::HttpRequestDenied), "{error}");
+    assert_eq!(
+        (calls.exceeded(), http.hooks.tape.divergence()),
+        (None, None)
+    );
+
+    let (mut http, calls) = replay();
+    assert!(exchange(&mut http, elsewhere, "x").await.is_err());
+    let failure = calls.exceeded().expect("it is ended");
+    assert!(
+        failure
+            .message
+            .contains("call 1 was `http POST http://127.0.0.1"),
+        "{failure}"
+    );
+
+    let (mut http, _) = replay();
+    exchange(&mut http, &origin, "other").await.expect("taped");
+    let how = http.hooks.tape.divergence().expect("noticed");
+    assert!(how.contains("body of the request"), "{how}");
 }

@@ -1,13 +1,24 @@
 //! What all shared state must do.
 
 use futures_util::future::join_all;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 
-use super::super::{Expect, Kv, KvAdd, KvCas, KvEntry, KvQuota, KvValue, Rev};
+use super::super::{
+    Expect, KV_HISTORY, KV_INLINE_MAX, Kv, KvAdd, KvBy, KvCas, KvData, KvEntry, KvOp, KvQuota,
+    KvSpace, KvValue, Rev, state_of,
+};
 use super::Rig;
+use crate::id::RunId;
 
 const AMPLE: KvQuota = KvQuota {
     keys: 1000,
     bytes: 1 << 20,
+};
+
+const BY: KvBy = KvBy {
+    run: None,
+    task: None,
 };
 
 fn text(text: &str) -> KvValue {
@@ -25,7 +36,7 @@ fn json(text: &'static str) -> KvValue {
 }
 
 async fn cas(kv: &dyn Kv, key: &str, expect: Expect, value: Option<KvValue>) -> KvCas {
-    kv.cas("ns", key, expect, value, AMPLE).await.unwrap()
+    kv.cas("ns", key, expect, value, AMPLE, &BY).await.unwrap()
 }
 
 async fn set(kv: &dyn Kv, key: &str, value: KvValue) -> Rev {
@@ -105,7 +116,7 @@ pub(super) async fn of_many_racers_on_one_revision_one_wins(rig: impl Rig) {
 
 pub(super) async fn increments_are_never_lost(rig: impl Rig) {
     let kv = rig.store().kv();
-    let mut sums: Vec<_> = join_all((0..50).map(|_| kv.add("ns", "n", 3, AMPLE)))
+    let mut sums: Vec<_> = join_all((0..50).map(|_| kv.add("ns", "n", 3, AMPLE, &BY)))
         .await
         .into_iter()
         .map(|answer| match answer {
@@ -116,7 +127,7 @@ pub(super) async fn increments_are_never_lost(rig: impl Rig) {
     sums.sort_unstable();
     assert_eq!(sums, (1..=50).map(|n| n * 3).collect::<Vec<_>>());
     assert_eq!(
-        kv.add("ns", "n", -151, AMPLE).await,
+        kv.add("ns", "n", -151, AMPLE, &BY).await,
         Ok(KvAdd::Committed(-1))
     );
     assert_eq!(kv.get("ns", "n").await.unwrap().unwrap().value, json("-1"));
@@ -126,16 +137,16 @@ pub(super) async fn an_increment_refuses_overflow_and_what_is_not_a_number(rig: 
     let kv = rig.store().kv();
     let max = i64::MAX;
     assert_eq!(
-        kv.add("ns", "max", max, AMPLE).await,
+        kv.add("ns", "max", max, AMPLE, &BY).await,
         Ok(KvAdd::Committed(max))
     );
-    let refused = kv.add("ns", "max", 1, AMPLE).await.unwrap();
+    let refused = kv.add("ns", "max", 1, AMPLE, &BY).await.unwrap();
     assert!(
         matches!(&refused, KvAdd::NotANumber(text) if text.contains("range")),
         "{refused:?}"
     );
     assert_eq!(
-        kv.add("ns", "max", -max, AMPLE).await,
+        kv.add("ns", "max", -max, AMPLE, &BY).await,
         Ok(KvAdd::Committed(0))
     );
     let others = [
@@ -147,7 +158,7 @@ pub(super) async fn an_increment_refuses_overflow_and_what_is_not_a_number(rig: 
     for (n, value) in others.into_iter().enumerate() {
         let key = n.to_string();
         let rev = set(kv, &key, value.clone()).await;
-        let refused = kv.add("ns", &key, 1, AMPLE).await.unwrap();
+        let refused = kv.add("ns", &key, 1, AMPLE, &BY).await.unwrap();
         assert!(
             matches!(refused, KvAdd::NotANumber(_)),
             "{value:?}: {refused:?}"
@@ -160,7 +171,7 @@ pub(super) async fn the_quota_of_keys_is_exact(rig: impl Rig) {
     let kv = rig.store().kv();
     let quota = KvQuota { keys: 2, ..AMPLE };
     let put = async |key| {
-        kv.cas("ns", key, Expect::Any, Some(text("x")), quota)
+        kv.cas("ns", key, Expect::Any, Some(text("x")), quota, &BY)
             .await
             .unwrap()
     };
@@ -168,12 +179,16 @@ pub(super) async fn the_quota_of_keys_is_exact(rig: impl Rig) {
     committed(put("b").await);
     assert!(matches!(put("c").await, KvCas::Quota(_)));
     assert!(matches!(
-        kv.add("ns", "c", 1, quota).await,
+        kv.add("ns", "c", 1, quota, &BY).await,
         Ok(KvAdd::Quota(_))
     ));
     assert_eq!(kv.get("ns", "c").await, Ok(None));
     committed(put("b").await);
-    committed(kv.cas("ns", "a", Expect::Any, None, quota).await.unwrap());
+    committed(
+        kv.cas("ns", "a", Expect::Any, None, quota, &BY)
+            .await
+            .unwrap(),
+    );
     committed(put("c").await);
 }
 
@@ -181,7 +196,7 @@ pub(super) async fn the_quota_of_bytes_is_exact(rig: impl Rig) {
     let kv = rig.store().kv();
     let quota = KvQuota { bytes: 10, ..AMPLE };
     let put = async |key, value| {
-        kv.cas("ns", key, Expect::Any, Some(text(value)), quota)
+        kv.cas("ns", key, Expect::Any, Some(text(value)), quota, &BY)
             .await
             .unwrap()
     };
@@ -191,17 +206,21 @@ pub(super) async fn the_quota_of_bytes_is_exact(rig: impl Rig) {
     assert!(matches!(put("a", "1234567").await, KvCas::Quota(_)));
     committed(put("a", "12345").await);
     committed(put("b", "12345").await);
-    committed(kv.cas("ns", "a", Expect::Any, None, quota).await.unwrap());
+    committed(
+        kv.cas("ns", "a", Expect::Any, None, quota, &BY)
+            .await
+            .unwrap(),
+    );
     assert_eq!(
-        kv.add("ns", "n", 12345, quota).await,
+        kv.add("ns", "n", 12345, quota, &BY).await,
         Ok(KvAdd::Committed(12345))
     );
     assert!(matches!(
-        kv.add("ns", "n", 90000, quota).await,
+        kv.add("ns", "n", 90000, quota, &BY).await,
         Ok(KvAdd::Quota(_))
     ));
     assert_eq!(
-        kv.add("ns", "n", 1, quota).await,
+        kv.add("ns", "n", 1, quota, &BY).await,
         Ok(KvAdd::Committed(12346))
     );
 }
@@ -213,7 +232,7 @@ pub(super) async fn a_namespace_over_its_quota_can_shrink(rig: impl Rig) {
     }
     let lowered = KvQuota { keys: 1, bytes: 4 };
     let change = async |key, value: Option<&str>| {
-        kv.cas("ns", key, Expect::Any, value.map(text), lowered)
+        kv.cas("ns", key, Expect::Any, value.map(text), lowered, &BY)
             .await
             .unwrap()
     };
@@ -262,12 +281,189 @@ pub(super) async fn namespaces_do_not_see_each_other(rig: impl Rig) {
     for ns in ["one", "two"] {
         assert_eq!(kv.get(ns, "k").await, Ok(None));
         committed(
-            kv.cas(ns, "k", Expect::Absent, Some(text("x")), quota)
+            kv.cas(ns, "k", Expect::Absent, Some(text("x")), quota, &BY)
                 .await
                 .unwrap(),
         );
     }
-    committed(kv.cas("one", "k", Expect::Any, None, quota).await.unwrap());
+    committed(
+        kv.cas("one", "k", Expect::Any, None, quota, &BY)
+            .await
+            .unwrap(),
+    );
     assert!(kv.keys("one", "", None, 9).await.unwrap().is_empty());
     assert_eq!(kv.keys("two", "", None, 9).await.unwrap(), ["k"]);
+}
+
+pub(super) async fn every_change_is_in_the_history_with_who_made_it(rig: impl Rig) {
+    let kv = rig.store().kv();
+    let by = KvBy {
+        run: Some(RunId::generate()),
+        task: Some("run/step".into()),
+    };
+    set(kv, "k", text("1")).await;
+    set(kv, "other", text("x")).await;
+    let change = async |expect, value| {
+        let answer = kv.cas("ns", "k", expect, value, AMPLE, &by).await;
+        committed(answer.unwrap())
+    };
+    let rev = change(Expect::Any, Some(json("2"))).await;
+    kv.add("ns", "k", 40, AMPLE, &by).await.unwrap();
+    assert!(matches!(
+        cas(kv, "k", Expect::Rev(rev), None).await,
+        KvCas::Conflict(_)
+    ));
+    let now = kv.get("ns", "k").await.unwrap().unwrap().rev;
+    change(Expect::Rev(now), Some(text("3"))).await;
+    change(Expect::Any, None).await;
+    let history = kv.history("ns", Some("k"), Rev::NONE, 100).await.unwrap();
+    let told: Vec<_> = history
+        .iter()
+        .map(|change| {
+            let value = change.value.as_ref().map(|kept| match &kept.data {
+                KvData::Inline(bytes) => (kept.format.as_str(), bytes.as_ref()),
+                KvData::Blob(_) => panic!("{change:?}"),
+            });
+            (change.op, value, change.by == by)
+        })
+        .collect();
+    let expected: [(_, Option<(&str, &[u8])>, _); 5] = [
+        (KvOp::Set, Some(("text", b"1")), false),
+        (KvOp::Set, Some(("json", b"2")), true),
+        (KvOp::Add(40), Some(("json", b"42")), true),
+        (KvOp::Swap, Some(("text", b"3")), true),
+        (KvOp::Delete, None, true),
+    ];
+    assert_eq!(told, expected, "a change that was refused is none");
+    assert!(history.is_sorted_by(|a, b| a.rev < b.rev && a.at <= b.at));
+    let all = kv.history("ns", None, history[0].rev, 2).await.unwrap();
+    let keys: Vec<_> = all.iter().map(|change| change.key.as_str()).collect();
+    assert_eq!(keys, ["other", "k"], "page by page, of the whole namespace");
+    assert!(
+        kv.history("no", None, Rev::NONE, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+pub(super) async fn a_large_value_is_one_blob_however_often_it_comes_back(rig: impl Rig) {
+    let kv = rig.store().kv();
+    let value = KvValue {
+        format: "text".into(),
+        bytes: vec![b'x'; KV_INLINE_MAX + 1].into(),
+    };
+    set(kv, "k", value.clone()).await;
+    set(kv, "k", text("small")).await;
+    let rev = set(kv, "k", value.clone()).await;
+    let there = Some(KvEntry {
+        value: value.clone(),
+        rev,
+    });
+    assert_eq!(kv.get("ns", "k").await.unwrap(), there);
+    assert_eq!(
+        cas(kv, "k", Expect::Absent, None).await,
+        KvCas::Conflict(there)
+    );
+    assert!(matches!(
+        kv.add("ns", "k", 1, AMPLE, &BY).await,
+        Ok(KvAdd::NotANumber(_))
+    ));
+    let history = kv.history("ns", None, Rev::NONE, 9).await.unwrap();
+    let kept = |n: usize| history[n].value.clone().unwrap();
+    assert_eq!(kept(0), kept(2));
+    let KvData::Blob(digest) = kept(0).data else {
+        panic!("{history:?}")
+    };
+    assert_eq!(
+        rig.store().blobs().get(digest).await,
+        Ok(Some(value.bytes.clone()))
+    );
+    let spaces = kv.spaces().await.unwrap();
+    let space = KvSpace {
+        agent: "ns".into(),
+        keys: 1,
+        bytes: value.bytes.len() as u64,
+    };
+    assert_eq!(spaces, [space]);
+}
+
+pub(super) async fn the_present_state_follows_from_its_history(rig: impl Rig) {
+    let kv = rig.store().kv();
+    for seed in 0..4 {
+        let (ns, mut rng) = (format!("ns-{seed}"), StdRng::seed_from_u64(seed));
+        for _ in 0..60 {
+            any_change(kv, &ns, &mut rng).await;
+        }
+        let mut changes = Vec::new();
+        while let Ok(page) = kv
+            .history(&ns, None, changes.last().map_or(Rev::NONE, rev_of), 7)
+            .await
+            && !page.is_empty()
+        {
+            changes.extend(page);
+        }
+        assert!(changes.len() > 20, "{changes:?}");
+        let state = state_of(changes);
+        let keys: Vec<_> = state.keys().cloned().collect();
+        assert_eq!(kv.keys(&ns, "", None, 100).await.unwrap(), keys);
+        let mut bytes = 0;
+        for (key, (rev, kept)) in state {
+            let entry = kv.get(&ns, &key).await.unwrap().unwrap();
+            let data = match kept.data {
+                KvData::Inline(bytes) => bytes,
+                KvData::Blob(digest) => rig.store().blobs().get(digest).await.unwrap().unwrap(),
+            };
+            assert_eq!((entry.rev, entry.value.bytes), (rev, data), "{key}");
+            assert_eq!(entry.value.format, kept.format);
+            bytes += kept.size;
+        }
+        let spaces = kv.spaces().await.unwrap();
+        let told = spaces.iter().find(|space| space.agent == ns);
+        assert_eq!(told.map_or(0, |space| space.bytes), bytes);
+    }
+}
+
+fn rev_of(change: &super::super::KvChange) -> Rev {
+    change.rev
+}
+
+/// Asks for some change; whether it is made does not matter.
+async fn any_change(kv: &dyn Kv, ns: &str, rng: &mut StdRng) {
+    let key = rng.random_range(0..5).to_string();
+    let quota = KvQuota {
+        keys: 4,
+        bytes: 100_000,
+    };
+    if rng.random_bool(0.3) {
+        let delta = rng.random_range(-9..9);
+        kv.add(ns, &key, delta, quota, &BY).await.unwrap();
+        return;
+    }
+    let current = kv.get(ns, &key).await.unwrap();
+    let expect = match rng.random_range(0..4) {
+        0 => Expect::Absent,
+        1 => Expect::Rev(current.map_or(Rev::NONE, |entry| entry.rev)),
+        _ => Expect::Any,
+    };
+    let value = match rng.random_range(0..4) {
+        0 => None,
+        1 => Some(json("7")),
+        2 => Some(text(&"y".repeat(rng.random_range(0..40_000)))),
+        _ => Some(text(&rng.random_range(0..100).to_string())),
+    };
+    kv.cas(ns, &key, expect, value, quota, &BY).await.unwrap();
+}
+
+pub(super) async fn of_each_key_only_the_newest_changes_are_kept(rig: impl Rig) {
+    let kv = rig.store().kv();
+    set(kv, "other", text("x")).await;
+    let more = KV_HISTORY + 5;
+    join_all((0..more).map(|_| kv.add("ns", "n", 1, AMPLE, &BY))).await;
+    let history = kv.history("ns", None, Rev::NONE, 9999).await.unwrap();
+    assert_eq!(history.len() as u64, KV_HISTORY + 1);
+    assert_eq!(history[0].key, "other");
+    assert_eq!(history[1].rev, Rev(7), "the oldest five are gone");
+    let (_, kept) = state_of(history)["n"].clone();
+    assert_eq!(kept.data, KvData::Inline(more.to_string().into()));
 }

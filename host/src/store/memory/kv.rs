@@ -4,22 +4,40 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
-use super::super::kv_rules::{self, Used, Verdict};
-use super::super::{Expect, Kv, KvAdd, KvCas, KvEntry, KvQuota, KvValue, Namespace, Result, Rev};
+use super::super::kv_rules::{self, Held, Used, Verdict};
+use super::super::{
+    Expect, KV_HISTORY, KV_INLINE_MAX, Kv, KvAdd, KvBy, KvCas, KvChange, KvData, KvEntry, KvKept,
+    KvOp, KvQuota, KvSpace, KvValue, Namespace, Result, Rev,
+};
 use super::MemoryStore;
+use crate::id::Digest;
 
 /// All namespaces, and the last revision given to any key.
 #[derive(Default, Clone)]
 pub(super) struct Namespaces {
     last: u64,
-    spaces: HashMap<String, Space>,
+    spaces: BTreeMap<String, Space>,
 }
 
 #[derive(Default, Clone)]
 struct Space {
     used: Used,
     entries: BTreeMap<String, KvEntry>,
+    changes: BTreeMap<Rev, KvChange>,
+    /// How many changes of each key are kept.
+    kept: HashMap<String, u64>,
+}
+
+/// A change that is asked for.
+struct Asked<'a> {
+    key: &'a str,
+    expect: Expect,
+    op: KvOp,
+    value: Option<KvValue>,
+    quota: KvQuota,
+    by: &'a KvBy,
 }
 
 impl Namespaces {
@@ -27,38 +45,43 @@ impl Namespaces {
         self.spaces.get(ns)?.entries.get(key)
     }
 
-    fn cas(
-        &mut self,
-        ns: &str,
-        key: &str,
-        expect: Expect,
-        value: Option<KvValue>,
-        quota: KvQuota,
-    ) -> KvCas {
+    fn change(&mut self, ns: &str, asked: Asked<'_>) -> KvCas {
         let space = self.spaces.entry(ns.to_owned()).or_default();
-        let current = space.entries.get(key);
-        match kv_rules::judge(current, space.used, expect, value.as_ref(), quota) {
+        let current = space.entries.get(asked.key);
+        let held = current.map(Held::of);
+        match kv_rules::judge(
+            held,
+            space.used,
+            asked.expect,
+            asked.value.as_ref(),
+            asked.quota,
+        ) {
             Verdict::Conflict => KvCas::Conflict(current.cloned()),
             Verdict::Quota(reason) => KvCas::Quota(reason),
             Verdict::Write(used) => {
                 self.last += 1;
                 let rev = Rev(self.last);
                 space.used = used;
-                match value {
-                    Some(value) => space.entries.insert(key.to_owned(), KvEntry { value, rev }),
-                    None => space.entries.remove(key),
-                };
+                space.write(rev, asked);
                 KvCas::Committed(rev)
             }
         }
     }
 
-    fn add(&mut self, ns: &str, key: &str, delta: i64, quota: KvQuota) -> KvAdd {
+    fn add(&mut self, ns: &str, key: &str, delta: i64, quota: KvQuota, by: &KvBy) -> KvAdd {
         let sum = match kv_rules::sum(self.get(ns, key), delta) {
             Ok(sum) => sum,
             Err(reason) => return KvAdd::NotANumber(reason),
         };
-        match self.cas(ns, key, Expect::Any, Some(kv_rules::number(sum)), quota) {
+        let asked = Asked {
+            key,
+            expect: Expect::Any,
+            op: KvOp::Add(delta),
+            value: Some(kv_rules::number(sum)),
+            quota,
+            by,
+        };
+        match self.change(ns, asked) {
             KvCas::Quota(reason) => KvAdd::Quota(reason),
             // Nothing was expected, so nothing conflicts.
             KvCas::Committed(_) | KvCas::Conflict(_) => KvAdd::Committed(sum),
@@ -79,6 +102,87 @@ impl Namespaces {
             .take_while(|key| key.starts_with(prefix));
         keys.take(limit).cloned().collect()
     }
+
+    fn history(&self, ns: &str, key: Option<&str>, after: Rev, limit: usize) -> Vec<KvChange> {
+        let Some(space) = self.spaces.get(ns) else {
+            return Vec::new();
+        };
+        let changes = space
+            .changes
+            .range((Bound::Excluded(after), Bound::Unbounded));
+        let changes = changes
+            .map(|(_, change)| change)
+            .filter(|change| key.is_none_or(|key| change.key == key));
+        changes.take(limit).cloned().collect()
+    }
+
+    fn spaces(&self) -> Vec<KvSpace> {
+        let spaces = self.spaces.iter().filter(|(_, space)| space.used.keys > 0);
+        spaces
+            .map(|(ns, space)| KvSpace {
+                agent: ns.clone(),
+                keys: space.used.keys,
+                bytes: space.used.bytes,
+            })
+            .collect()
+    }
+}
+
+impl Space {
+    fn write(&mut self, rev: Rev, asked: Asked<'_>) {
+        let Asked {
+            key, op, value, by, ..
+        } = asked;
+        let change = KvChange {
+            rev,
+            key: key.to_owned(),
+            op,
+            value: value.as_ref().map(kept),
+            at: Some(Timestamp::now()),
+            by: by.clone(),
+        };
+        self.changes.insert(rev, change);
+        let count = self.kept.entry(key.to_owned()).or_default();
+        *count += 1;
+        if *count > KV_HISTORY {
+            *count -= 1;
+            let oldest = self.changes.values().find(|change| change.key == key);
+            if let Some(oldest) = oldest.map(|change| change.rev) {
+                self.changes.remove(&oldest);
+            }
+        }
+        match value {
+            Some(value) => drop(self.entries.insert(key.to_owned(), KvEntry { value, rev })),
+            None => drop(self.entries.remove(key)),
+        }
+    }
+}
+
+/// A value as the history shows it. Its bytes are shared, so a large one costs nothing more.
+fn kept(value: &KvValue) -> KvKept {
+    let size = value.bytes.len() as u64;
+    let data = if value.bytes.len() > KV_INLINE_MAX {
+        KvData::Blob(Digest::of(&value.bytes))
+    } else {
+        KvData::Inline(value.bytes.clone())
+    };
+    KvKept {
+        format: value.format.clone(),
+        data,
+        size,
+    }
+}
+
+impl MemoryStore {
+    fn keep_large(&self, value: Option<&KvValue>) {
+        if let Some(value) = value
+            && value.bytes.len() > KV_INLINE_MAX
+        {
+            let digest = Digest::of(&value.bytes);
+            let mut blobs = self.inner.blobs.lock();
+            blobs.entry(digest).or_insert_with(|| value.bytes.clone());
+        }
+    }
 }
 
 #[async_trait]
@@ -95,18 +199,33 @@ impl Kv for MemoryStore {
         expect: Expect,
         value: Option<KvValue>,
         quota: KvQuota,
+        by: &KvBy,
     ) -> Result<KvCas> {
         self.faulty(|| {
-            self.inner
-                .namespaces
-                .lock()
-                .cas(ns, key, expect, value, quota)
+            self.keep_large(value.as_ref());
+            let op = kv_rules::op(expect, value.as_ref());
+            let asked = Asked {
+                key,
+                expect,
+                op,
+                value,
+                quota,
+                by,
+            };
+            self.inner.namespaces.lock().change(ns, asked)
         })
         .await
     }
 
-    async fn add(&self, ns: &Namespace, key: &str, delta: i64, quota: KvQuota) -> Result<KvAdd> {
-        self.faulty(|| self.inner.namespaces.lock().add(ns, key, delta, quota))
+    async fn add(
+        &self,
+        ns: &Namespace,
+        key: &str,
+        delta: i64,
+        quota: KvQuota,
+        by: &KvBy,
+    ) -> Result<KvAdd> {
+        self.faulty(|| self.inner.namespaces.lock().add(ns, key, delta, quota, by))
             .await
     }
 
@@ -119,5 +238,20 @@ impl Kv for MemoryStore {
     ) -> Result<Vec<String>> {
         self.faulty(|| self.inner.namespaces.lock().keys(ns, prefix, after, limit))
             .await
+    }
+
+    async fn history(
+        &self,
+        ns: &Namespace,
+        key: Option<&str>,
+        after: Rev,
+        limit: usize,
+    ) -> Result<Vec<KvChange>> {
+        self.faulty(|| self.inner.namespaces.lock().history(ns, key, after, limit))
+            .await
+    }
+
+    async fn spaces(&self) -> Result<Vec<KvSpace>> {
+        self.faulty(|| self.inner.namespaces.lock().spaces()).await
     }
 }

@@ -1,21 +1,35 @@
-//! Shared state in SQLite: a row for each key, what each namespace holds beside it, and one counter for the revisions of all keys.
+//! Shared state in SQLite: a row for each change, and beside it which change of each key is the present one, what each namespace
+//! holds, and one counter for the revisions of all keys. The last three can be made anew from the first.
 //!
 //! One counter for everything is what lets a revision grow over a deletion without keeping a row for what was deleted.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::super::kv_rules::{self, Used, Verdict};
-use super::super::{Expect, Kv, KvAdd, KvCas, KvEntry, KvQuota, KvValue, Namespace, Result, Rev};
+use super::super::kv_rules::{self, Held, Used, Verdict};
+use super::super::{
+    Blobs, Expect, KV_HISTORY, KV_INLINE_MAX, Kv, KvAdd, KvBy, KvCas, KvChange, KvData, KvEntry,
+    KvKept, KvOp, KvQuota, KvSpace, KvValue, Namespace, Result, Rev, StoreError,
+};
 use super::writer::Touches;
 use super::{SqliteStore, integer, natural};
+use crate::id::Digest;
 
 #[async_trait]
 impl Kv for SqliteStore {
     async fn get(&self, ns: &Namespace, key: &str) -> Result<Option<KvEntry>> {
-        let (ns, key) = (ns.to_owned(), key.to_owned());
-        self.inner.readers.read(move |db| get(db, &ns, &key)).await
+        let (of, named) = (ns.to_owned(), key.to_owned());
+        let found = self
+            .inner
+            .readers
+            .read(move |db| get(db, &of, &named))
+            .await?;
+        match found {
+            Some((rev, kept)) => Ok(Some(self.entry(rev, kept).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn cas(
@@ -25,25 +39,78 @@ impl Kv for SqliteStore {
         expect: Expect,
         value: Option<KvValue>,
         quota: KvQuota,
+        by: &KvBy,
     ) -> Result<KvCas> {
-        let (ns, key) = (ns.to_owned(), key.to_owned());
-        let cas = move |tx: &Connection| cas(tx, &ns, &key, expect, value, quota);
-        self.inner.writer.write(Touches::Other, cas).await
+        let asked = Asked {
+            ns: ns.to_owned(),
+            key: key.to_owned(),
+            expect,
+            op: kv_rules::op(expect, value.as_ref()),
+            quota,
+            by: by.clone(),
+        };
+        // A large value is there before the change that refers to it; a change that is refused leaves only a blob behind.
+        let large = match &value {
+            Some(value) if value.bytes.len() > KV_INLINE_MAX => {
+                Some(self.put(value.bytes.clone()).await?)
+            }
+            _ => None,
+        };
+        let change = move |tx: &Connection| change(tx, &asked, value.as_ref(), large);
+        Ok(
+            match self.inner.writer.write(Touches::Other, change).await? {
+                Changed::Committed(rev) => KvCas::Committed(rev),
+                Changed::Conflict(None) => KvCas::Conflict(None),
+                Changed::Conflict(Some((rev, kept))) => {
+                    KvCas::Conflict(Some(self.entry(rev, kept).await?))
+                }
+                Changed::Quota(reason) => KvCas::Quota(reason),
+            },
+        )
     }
 
-    async fn add(&self, ns: &Namespace, key: &str, delta: i64, quota: KvQuota) -> Result<KvAdd> {
-        let (ns, key) = (ns.to_owned(), key.to_owned());
+    async fn add(
+        &self,
+        ns: &Namespace,
+        key: &str,
+        delta: i64,
+        quota: KvQuota,
+        by: &KvBy,
+    ) -> Result<KvAdd> {
+        let asked = Asked {
+            ns: ns.to_owned(),
+            key: key.to_owned(),
+            expect: Expect::Any,
+            op: KvOp::Add(delta),
+            quota,
+            by: by.clone(),
+        };
         let add = move |tx: &Connection| {
-            let sum = match kv_rules::sum(get(tx, &ns, &key)?.as_ref(), delta) {
+            let current = match get(tx, &asked.ns, &asked.key)? {
+                None => None,
+                Some((rev, kept)) => Some(KvEntry {
+                    rev,
+                    value: KvValue {
+                        format: kept.format,
+                        // A value that became a blob is too long for a number, as an empty one is too short.
+                        bytes: match kept.data {
+                            KvData::Inline(bytes) => bytes,
+                            KvData::Blob(_) => Bytes::new(),
+                        },
+                    },
+                }),
+            };
+            let sum = match kv_rules::sum(current.as_ref(), delta) {
                 Ok(sum) => sum,
                 Err(reason) => return Ok(KvAdd::NotANumber(reason)),
             };
-            let value = Some(kv_rules::number(sum));
-            Ok(match cas(tx, &ns, &key, Expect::Any, value, quota)? {
-                KvCas::Quota(reason) => KvAdd::Quota(reason),
-                // Nothing was expected, so nothing conflicts.
-                KvCas::Committed(_) | KvCas::Conflict(_) => KvAdd::Committed(sum),
-            })
+            Ok(
+                match change(tx, &asked, Some(&kv_rules::number(sum)), None)? {
+                    Changed::Quota(reason) => KvAdd::Quota(reason),
+                    // Nothing was expected, so nothing conflicts.
+                    Changed::Committed(_) | Changed::Conflict(_) => KvAdd::Committed(sum),
+                },
+            )
         };
         self.inner.writer.write(Touches::Other, add).await
     }
@@ -60,58 +127,184 @@ impl Kv for SqliteStore {
         let keys = move |db: &Connection| keys(db, &ns, &prefix, after.as_deref(), limit);
         self.inner.readers.read(keys).await
     }
+
+    async fn history(
+        &self,
+        ns: &Namespace,
+        key: Option<&str>,
+        after: Rev,
+        limit: usize,
+    ) -> Result<Vec<KvChange>> {
+        let (ns, key) = (ns.to_owned(), key.map(str::to_owned));
+        let history = move |db: &Connection| history(db, &ns, key.as_deref(), after, limit);
+        self.inner.readers.read(history).await
+    }
+
+    async fn spaces(&self) -> Result<Vec<KvSpace>> {
+        self.inner.readers.read(spaces).await
+    }
 }
 
-fn get(db: &Connection, ns: &str, key: &str) -> Result<Option<KvEntry>> {
-    let row = db
-        .prepare_cached("SELECT rev, format, bytes FROM kv WHERE ns = ?1 AND key = ?2")?
-        .query_row([ns, key], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?))
-        })
-        .optional()?;
-    row.map(|(rev, format, bytes)| {
+impl SqliteStore {
+    async fn entry(&self, rev: Rev, kept: KvKept) -> Result<KvEntry> {
+        let KvKept { format, data, .. } = kept;
+        let bytes = match data {
+            KvData::Inline(bytes) => bytes,
+            KvData::Blob(digest) => Blobs::get(self, digest)
+                .await?
+                .ok_or_else(|| damaged(rev, "the blob of its value is gone"))?,
+        };
         Ok(KvEntry {
-            value: KvValue {
-                format,
-                bytes: Bytes::from(bytes),
-            },
-            rev: Rev(natural(rev)?),
+            value: KvValue { format, bytes },
+            rev,
         })
-    })
-    .transpose()
+    }
 }
 
-fn cas(
-    tx: &Connection,
-    ns: &str,
-    key: &str,
+/// A change that is asked for, but for its value.
+struct Asked {
+    ns: String,
+    key: String,
     expect: Expect,
-    value: Option<KvValue>,
+    op: KvOp,
     quota: KvQuota,
-) -> Result<KvCas> {
-    let current = get(tx, ns, key)?;
-    let used = used(tx, ns)?;
-    match kv_rules::judge(current.as_ref(), used, expect, value.as_ref(), quota) {
-        Verdict::Conflict => Ok(KvCas::Conflict(current)),
-        Verdict::Quota(reason) => Ok(KvCas::Quota(reason)),
+    by: KvBy,
+}
+
+/// What came of it.
+enum Changed {
+    Committed(Rev),
+    Conflict(Option<(Rev, KvKept)>),
+    Quota(String),
+}
+
+const VALUE: &str = "l.rev, l.format, l.size, l.bytes, l.blob";
+
+fn get(db: &Connection, ns: &str, key: &str) -> Result<Option<(Rev, KvKept)>> {
+    let sql = format!(
+        "SELECT {VALUE} FROM kv JOIN kv_log l USING (rev) WHERE kv.ns = ?1 AND kv.key = ?2"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([ns, key])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let rev = Rev(natural(row.get(0)?)?);
+    let kept = kept(row)?.ok_or_else(|| damaged(rev, "the present value is a deletion"))?;
+    Ok(Some((rev, kept)))
+}
+
+/// The value in the columns [`VALUE`]; none after a deletion.
+fn kept(row: &Row<'_>) -> Result<Option<KvKept>> {
+    let rev = Rev(natural(row.get(0)?)?);
+    let Some(format) = row.get::<_, Option<String>>(1)? else {
+        return Ok(None);
+    };
+    let (bytes, blob): (Option<Vec<u8>>, Option<String>) = (row.get(3)?, row.get(4)?);
+    let data = match (bytes, blob) {
+        (Some(bytes), None) => KvData::Inline(bytes.into()),
+        (None, Some(digest)) => KvData::Blob(
+            digest
+                .parse()
+                .map_err(|_| damaged(rev, "its blob is no digest"))?,
+        ),
+        _ => return Err(damaged(rev, "it has not exactly one value")),
+    };
+    Ok(Some(KvKept {
+        format,
+        data,
+        size: natural(row.get(2)?)?,
+    }))
+}
+
+fn change(
+    tx: &Connection,
+    asked: &Asked,
+    value: Option<&KvValue>,
+    large: Option<Digest>,
+) -> Result<Changed> {
+    let current = get(tx, &asked.ns, &asked.key)?;
+    let held = current.as_ref().map(|(rev, kept)| Held {
+        rev: *rev,
+        size: kept.size,
+    });
+    let used = used(tx, &asked.ns)?;
+    match kv_rules::judge(held, used, asked.expect, value, asked.quota) {
+        Verdict::Conflict => Ok(Changed::Conflict(current)),
+        Verdict::Quota(reason) => Ok(Changed::Quota(reason)),
         Verdict::Write(after) => {
             let rev = next_rev(tx)?;
+            log(tx, rev, asked, value, large)?;
             match value {
-                Some(value) => set(tx, ns, key, rev, &value)?,
-                None => delete(tx, ns, key)?,
+                Some(_) => point(tx, &asked.ns, &asked.key, rev)?,
+                None => delete(tx, &asked.ns, &asked.key)?,
             }
-            set_used(tx, ns, after)?;
-            Ok(KvCas::Committed(Rev(natural(rev)?)))
+            set_used(tx, &asked.ns, after)?;
+            Ok(Changed::Committed(Rev(natural(rev)?)))
         }
     }
 }
 
-fn set(tx: &Connection, ns: &str, key: &str, rev: i64, value: &KvValue) -> Result<()> {
+/// Writes the change down, and forgets the oldest of its key when there are too many.
+fn log(
+    tx: &Connection,
+    rev: i64,
+    asked: &Asked,
+    value: Option<&KvValue>,
+    large: Option<Digest>,
+) -> Result<()> {
+    let Asked {
+        ns, key, op, by, ..
+    } = asked;
+    let last: Option<i64> = tx
+        .prepare_cached(
+            "SELECT nth FROM kv_log WHERE ns = ?1 AND key = ?2 ORDER BY rev DESC LIMIT 1",
+        )?
+        .query_row([ns, key], |row| row.get(0))
+        .optional()?;
+    let nth = last.unwrap_or(0) + 1;
+    let (op, delta) = match op {
+        KvOp::Set => ("set", None),
+        KvOp::Swap => ("swap", None),
+        KvOp::Delete => ("delete", None),
+        KvOp::Add(delta) => ("add", Some(*delta)),
+    };
+    let bytes = value
+        .filter(|_| large.is_none())
+        .map(|value| value.bytes.as_ref());
     tx.prepare_cached(
-        "INSERT INTO kv (ns, key, rev, format, bytes) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT DO UPDATE SET rev = ?3, format = ?4, bytes = ?5",
+        "INSERT INTO kv_log (rev, ns, key, nth, op, delta, format, size, bytes, blob, at, run, task)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
-    .execute(params![ns, key, rev, value.format, value.bytes.as_ref()])?;
+    .execute(params![
+        rev,
+        ns,
+        key,
+        nth,
+        op,
+        delta,
+        value.map(|value| &value.format),
+        integer(value.map_or(0, |value| value.bytes.len() as u64)),
+        bytes,
+        large.map(|digest| digest.to_string()),
+        Timestamp::now().to_string(),
+        by.run.map(|run| run.to_string()),
+        by.task,
+    ])?;
+    if nth > integer(KV_HISTORY) {
+        tx.prepare_cached(
+            "DELETE FROM kv_log WHERE rev = (SELECT min(rev) FROM kv_log WHERE ns = ?1 AND key = ?2)",
+        )?
+        .execute([ns, key])?;
+    }
+    Ok(())
+}
+
+fn point(tx: &Connection, ns: &str, key: &str, rev: i64) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO kv (ns, key, rev) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET rev = ?3",
+    )?
+    .execute(params![ns, key, rev])?;
     Ok(())
 }
 
@@ -147,6 +340,88 @@ fn set_used(tx: &Connection, ns: &str, used: Used) -> Result<()> {
     Ok(())
 }
 
+/// Makes everything but the history anew from it. Of the columns beside `max`, SQLite takes the values of the row that has it.
+pub(super) fn rebuild(tx: &Connection) -> Result<()> {
+    tx.execute_batch(
+        "DELETE FROM kv;
+         INSERT INTO kv (ns, key, rev)
+             SELECT ns, key, rev FROM (SELECT ns, key, max(rev) AS rev, op FROM kv_log GROUP BY ns, key)
+             WHERE op <> 'delete';
+         DELETE FROM kv_used;
+         INSERT INTO kv_used (ns, keys, bytes)
+             SELECT kv.ns, count(*), sum(l.size) FROM kv JOIN kv_log l USING (rev) GROUP BY kv.ns;
+         UPDATE kv_last SET rev = max(rev, (SELECT coalesce(max(rev), 0) FROM kv_log));",
+    )?;
+    Ok(())
+}
+
+fn history(
+    db: &Connection,
+    ns: &str,
+    key: Option<&str>,
+    after: Rev,
+    limit: usize,
+) -> Result<Vec<KvChange>> {
+    // Both forms take the same parameters; only the first can use the index by key.
+    let of_key = if key.is_some() {
+        "l.key = ?2"
+    } else {
+        "?2 IS NULL"
+    };
+    let sql = format!(
+        "SELECT {VALUE}, l.key, l.op, l.delta, l.at, l.run, l.task FROM kv_log l
+         WHERE l.ns = ?1 AND {of_key} AND l.rev > ?3 ORDER BY l.rev LIMIT ?4"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![ns, key, integer(after.0), integer(limit as u64)])?;
+    let mut changes = Vec::new();
+    while let Some(row) = rows.next()? {
+        changes.push(recorded(row)?);
+    }
+    Ok(changes)
+}
+
+fn recorded(row: &Row<'_>) -> Result<KvChange> {
+    let rev = Rev(natural(row.get(0)?)?);
+    let (op, delta): (String, Option<i64>) = (row.get(6)?, row.get(7)?);
+    let op = match (op.as_str(), delta) {
+        ("set", None) => KvOp::Set,
+        ("swap", None) => KvOp::Swap,
+        ("delete", None) => KvOp::Delete,
+        ("add", Some(delta)) => KvOp::Add(delta),
+        _ => return Err(damaged(rev, "its kind has no such name")),
+    };
+    let (at, run): (Option<String>, Option<String>) = (row.get(8)?, row.get(9)?);
+    let at = at.map(|at| at.parse()).transpose();
+    let run = run.map(|run| run.parse()).transpose();
+    Ok(KvChange {
+        rev,
+        key: row.get(5)?,
+        op,
+        value: kept(row)?,
+        at: at.map_err(|_| damaged(rev, "its time cannot be read"))?,
+        by: KvBy {
+            run: run.map_err(|_| damaged(rev, "its run is not an id"))?,
+            task: row.get(10)?,
+        },
+    })
+}
+
+fn spaces(db: &Connection) -> Result<Vec<KvSpace>> {
+    let mut statement =
+        db.prepare_cached("SELECT ns, keys, bytes FROM kv_used WHERE keys > 0 ORDER BY ns")?;
+    let mut rows = statement.query([])?;
+    let mut spaces = Vec::new();
+    while let Some(row) = rows.next()? {
+        spaces.push(KvSpace {
+            agent: row.get(0)?,
+            keys: natural(row.get(1)?)?,
+            bytes: natural(row.get(2)?)?,
+        });
+    }
+    Ok(spaces)
+}
+
 /// Keys compare as bytes in SQLite and in Rust alike, and those with one prefix stand together.
 fn keys(
     db: &Connection,
@@ -176,4 +451,8 @@ fn keys(
         keys.push(key);
     }
     Ok(keys)
+}
+
+fn damaged(rev: Rev, reason: &str) -> StoreError {
+    StoreError::Damaged(format!("the change {} of shared state: {reason}", rev.0))
 }

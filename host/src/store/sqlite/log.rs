@@ -15,7 +15,7 @@ use super::super::{
     Cas, Cursor, Head, Lane, LaneId, Result, Rev, RunLog, RunSummary, StoreError, Stored,
 };
 use super::writer::Touches;
-use super::{SqliteStore, integer, natural, runs};
+use super::{SqliteStore, integer, kv, natural, runs};
 use crate::id::RunId;
 use crate::record::{self, Event, Record};
 
@@ -79,7 +79,8 @@ impl RunLog for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Makes the list of runs anew from the records. Reads every record once, while nobody else can write.
+    /// Makes the list of runs anew from the records, and the present shared state from its history. Reads every record once, while
+    /// nobody else can write.
     pub async fn rebuild(&self) -> Result<()> {
         let rebuild = |tx: &Connection| {
             tx.execute("DELETE FROM runs", [])?;
@@ -90,7 +91,7 @@ impl SqliteStore {
                 let (run, at) = (lane.run.to_string(), record.at.to_string());
                 runs::project(tx, &run, &at, &Change::of(&record))?;
             }
-            Ok(())
+            kv::rebuild(tx)
         };
         self.inner.writer.write(Touches::Other, rebuild).await
     }

@@ -12,7 +12,7 @@ use super::super::{Result, StoreError};
 use super::integer;
 
 /// The steps from an empty file to the present format; `user_version` says how many were taken. Never change one that was released.
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     "
     CREATE TABLE events (
         gseq    INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -83,6 +83,36 @@ const STEPS: &[&str] = &[
     CREATE INDEX answers_by_age ON answers (given);
     CREATE TABLE answers_used (bytes INTEGER NOT NULL) STRICT;
     INSERT INTO answers_used VALUES (0);
+  ",
+    "
+    -- Every change of shared state. `kv` then only says which change of a key is the present one.
+    CREATE TABLE kv_log (
+        rev    INTEGER PRIMARY KEY,
+        ns     TEXT    NOT NULL,
+        key    TEXT    NOT NULL,
+        nth    INTEGER NOT NULL,
+        op     TEXT    NOT NULL,
+        delta  INTEGER,
+        format TEXT,
+        size   INTEGER NOT NULL,
+        bytes  BLOB,
+        blob   TEXT,
+        at     TEXT,
+        run    TEXT,
+        task   TEXT
+    ) STRICT;
+    INSERT INTO kv_log (rev, ns, key, nth, op, format, size, bytes)
+        SELECT rev, ns, key, 1, 'set', format, length(bytes), bytes FROM kv;
+    CREATE INDEX kv_log_by_key ON kv_log (ns, key, rev);
+    CREATE TABLE kv_now (
+        ns  TEXT    NOT NULL,
+        key TEXT    NOT NULL,
+        rev INTEGER NOT NULL,
+        PRIMARY KEY (ns, key)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO kv_now SELECT ns, key, rev FROM kv;
+    DROP TABLE kv;
+    ALTER TABLE kv_now RENAME TO kv;
 ",
 ];
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use futures_util::stream::StreamExt as _;
 
-use super::super::super::{Cursor, Expect, KvQuota, KvValue};
+use super::super::super::{Cursor, Expect, KvBy, KvQuota, KvValue};
 use super::super::writer::Touches;
 use super::*;
 
@@ -66,7 +66,14 @@ async fn everything_is_there_after_a_reopening() {
     let quota = KvQuota { keys: 9, bytes: 9 };
     store
         .kv()
-        .cas("ns", "k", Expect::Any, Some(value.clone()), quota)
+        .cas(
+            "ns",
+            "k",
+            Expect::Any,
+            Some(value.clone()),
+            quota,
+            &KvBy::default(),
+        )
         .await
         .unwrap();
     let digest = store.blobs().put("blob".into()).await.unwrap();
@@ -264,4 +271,70 @@ async fn bytes_that_have_changed_are_damaged_in_a_file_and_in_the_table() {
         Ok(Some(bytes)),
         "one of the wrong size is written again"
     );
+}
+
+const BY: KvBy = KvBy {
+    run: None,
+    task: None,
+};
+
+async fn set(store: &SqliteStore, key: &str, text: &str) {
+    let value = KvValue {
+        format: "text".into(),
+        bytes: text.to_owned().into(),
+    };
+    let quota = KvQuota {
+        keys: 9,
+        bytes: 1 << 20,
+    };
+    let set = store
+        .kv()
+        .cas("ns", key, Expect::Any, Some(value), quota, &BY);
+    set.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_present_shared_state_is_made_anew_from_its_history() {
+    let (dir, store) = open();
+    set(&store, "a", "1").await;
+    set(&store, "a", "22").await;
+    set(&store, "b", &"x".repeat(100_000)).await;
+    set(&store, "gone", "3").await;
+    let quota = KvQuota { keys: 9, bytes: 9 };
+    let gone = store.kv().cas("ns", "gone", Expect::Any, None, quota, &BY);
+    gone.await.unwrap();
+    let seen = async || {
+        let kv = store.kv();
+        let entries = (kv.get("ns", "a").await, kv.get("ns", "b").await);
+        (entries, kv.keys("ns", "", None, 9).await, kv.spaces().await)
+    };
+    let before = seen().await;
+    raw(&dir)
+        .execute_batch("DELETE FROM kv_used; UPDATE kv SET rev = 1 WHERE key = 'a'; DELETE FROM kv WHERE key = 'b'; INSERT INTO kv VALUES ('ns', 'gone', 4)")
+        .unwrap();
+    assert_ne!(seen().await, before);
+    store.rebuild().await.unwrap();
+    assert_eq!(seen().await, before);
+}
+
+#[tokio::test]
+async fn state_from_before_histories_were_kept_is_the_beginning_of_one() {
+    let (dir, store) = open();
+    drop(store);
+    fs::remove_file(dir.path().join("kennel.db")).unwrap();
+    let old = raw(&dir);
+    old.execute_batch(super::super::schema::STEPS[0]).unwrap();
+    old.execute_batch(
+        "INSERT INTO kv VALUES ('ns', 'k', 7, 'text', x'6869'); INSERT INTO kv_used VALUES ('ns', 1, 2);
+         UPDATE kv_last SET rev = 9; PRAGMA user_version = 1",
+    )
+    .unwrap();
+    drop(old);
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let entry = store.kv().get("ns", "k").await.unwrap().unwrap();
+    assert_eq!((entry.rev, entry.value.bytes), (Rev(7), Bytes::from("hi")));
+    set(&store, "k", "new").await;
+    let history = store.kv().history("ns", Some("k"), Rev::NONE, 9).await;
+    let revs: Vec<_> = history.unwrap().iter().map(|change| change.rev.0).collect();
+    assert_eq!(revs, [7, 10]);
 }
