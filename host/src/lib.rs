@@ -16,10 +16,13 @@ pub mod expr;
 pub mod slots;
 
 pub mod call;
+pub mod event;
 pub mod plan;
 pub mod record;
 
 pub mod store;
+
+pub mod delivery;
 
 pub mod flow;
 

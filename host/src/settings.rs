@@ -78,6 +78,8 @@ pub struct Grant {
     pub state: bool,
     /// Skills of other agents that it may call.
     pub peers: Vec<crate::id::SkillName>,
+    /// Types of events that it may emit.
+    pub events: Vec<crate::id::EventType>,
 }
 
 impl Grant {
@@ -92,6 +94,7 @@ impl Grant {
             env: self.env.clone(),
             state: self.state,
             peers: self.peers.clone(),
+            events: self.events.clone(),
         }
     }
 }

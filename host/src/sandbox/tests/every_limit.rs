@@ -1,6 +1,7 @@
 //! Every limit there is, lowered until a guest meets it. A limit without a line here fails the test, so none is read and forgotten.
 
 use super::capabilities::{REPORT, REPORT_ONCE, SUBSCRIBE, lines, sleeper};
+use super::events::emits;
 use super::stored::{counter, setter, writes_twice};
 use crate::call::{Call as _, Request};
 use crate::failure::FailureKind;
@@ -46,6 +47,8 @@ fn line(key: &str) -> Option<(&'static str, String, &'static str, Met)> {
         "state-keys" => ("0", counter(), "key", Told("e2")),
         "state" => ("4", setter(), "fives", Told("12")),
         "blobs" => ("9", writes_twice(), "fives", Fails),
+        "events" => ("1", emits(2), "a", Fails),
+        "event" => ("4", emits(1), "a five", Fails),
         // sandbox::http: a_task_that_makes_too_many_requests_is_ended
         "http-requests" => return None,
         // sandbox::http: beyond_the_parallel_requests_one_waits_until_another_s_body_is_done
@@ -98,7 +101,7 @@ impl Met {
 async fn task(wat: &str, limits: Limits, input: &str) -> End {
     let kennel = Kennel::new();
     let agent = kennel
-        .load("agent", wat, limits, "state = true")
+        .load("agent", wat, limits, "state = true\nevents = ['a']")
         .expect("loaded");
     let (observer, notices) = listener();
     let asked = Request {
