@@ -323,9 +323,18 @@ impl Taken {
 
     /// The run was accepted: marks the event for good, and then takes it out of the queue.
     pub async fn accepted(self) -> Result<()> {
+        let run = self.run;
+        self.mark(&serde_json::json!({ "run": run })).await
+    }
+
+    /// The event starts nothing, now and always: marks it likewise.
+    pub async fn refused(self) -> Result<()> {
+        self.mark(&serde_json::json!({ "refused": true })).await
+    }
+
+    async fn mark(self, what: &Value) -> Result<()> {
         let key = mark(&self.flow, &self.event.key());
-        let value = json(&serde_json::json!({ "run": self.run }))?;
-        self.delivery.write(SEEN, &key, Some(value)).await?;
+        self.delivery.write(SEEN, &key, Some(json(what)?)).await?;
         self.lease.done().await
     }
 
