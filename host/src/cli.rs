@@ -5,6 +5,8 @@
 mod agents;
 mod call;
 mod doctor;
+mod emit;
+mod events;
 mod exit;
 mod flow;
 mod host;
@@ -126,6 +128,18 @@ enum Command {
         #[command(subcommand)]
         command: Option<state::StateCommand>,
     },
+    /// Emits one event: every event-driven flow that listens for its type starts a run.
+    ///
+    /// The event waits for flows that are not served at the moment. When no flow has ever listened for it, it is dropped.
+    #[command(
+        after_help = "Example:\n  kennel emit report.ready --data '{\"report\": \"@report.pdf\"}'"
+    )]
+    Emit(emit::EmitArgs),
+    /// Lists the flows that listen for events, or ends a subscription.
+    Events {
+        #[command(subcommand)]
+        command: Option<events::EventsCommand>,
+    },
     /// Checks the settings, the store, the plugins and this machine.
     Doctor,
     /// Prints a completion script for a shell.
@@ -186,6 +200,8 @@ impl Command {
             Self::Flow { command } => flow::flow(options, command).await,
             Self::Runs { command } => runs::runs(options, command.unwrap_or_default()).await,
             Self::State { command } => state::state(options, command.unwrap_or_default()).await,
+            Self::Emit(args) => emit::emit(options, &args).await,
+            Self::Events { command } => events::events(options, command.unwrap_or_default()).await,
             Self::Doctor => doctor::doctor(options).await,
             Self::Completions { shell } => {
                 clap_complete::generate(

@@ -4,11 +4,14 @@
 //! is appended to the journal before it counts. A run is owned by whoever appended last; a queue lease only makes it rare
 //! that two try.
 
+mod accept;
 mod budget;
 pub mod control;
 mod drive;
+pub mod emit;
 pub mod fork;
 mod journal;
+pub mod serve;
 pub mod state;
 
 use std::collections::{BTreeMap, HashMap};

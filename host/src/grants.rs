@@ -10,7 +10,7 @@ pub use verdict::{Refusal, Verdict, verdict};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::SkillName;
+use crate::id::{EventType, SkillName};
 
 /// Capabilities: needs in a manifest's `[needs]`, grants in the operator's `[grants.NAME]`, or the effective intersection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -26,6 +26,8 @@ pub struct Grants {
     pub state: bool,
     /// Skills of other agents that it may call.
     pub peers: Vec<SkillName>,
+    /// Types of events that it may emit.
+    pub events: Vec<EventType>,
 }
 
 /// One directory and what may be done in it.
@@ -104,6 +106,7 @@ pub fn effective(needs: Option<&Grants>, grants: &Grants) -> Grants {
         env: both(&needs.env, &grants.env),
         state: needs.state && grants.state,
         peers: both(&needs.peers, &grants.peers),
+        events: both(&needs.events, &grants.events),
     }
 }
 
@@ -140,12 +143,13 @@ mod tests {
     #[test]
     fn a_plugin_gets_only_what_it_asks_for_and_is_granted() {
         let needs = grants(
-            "http = ['https://a.example', 'https://b.example']\nstate = true\nenv = ['LANG']\npeers = ['translate', 'ocr']",
+            "http = ['https://a.example', 'https://b.example']\nstate = true\nenv = ['LANG']\npeers = ['translate', 'ocr']\nevents = ['a.ready', 'b']",
         );
         let allowed = grants(
-            "http = ['https://b.example:443', 'https://c.example']\nenv = ['LANG', 'HOME']\npeers = ['ocr']",
+            "http = ['https://b.example:443', 'https://c.example']\nenv = ['LANG', 'HOME']\npeers = ['ocr']\nevents = ['b', 'c']",
         );
-        let both = grants("http = ['https://b.example']\nenv = ['LANG']\npeers = ['ocr']");
+        let both =
+            grants("http = ['https://b.example']\nenv = ['LANG']\npeers = ['ocr']\nevents = ['b']");
         assert_eq!(effective(Some(&needs), &allowed), both);
     }
 
@@ -183,11 +187,6 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("htpp") && error.contains("http"), "{error}");
-        for not_provided in ["events = []", "model = []"] {
-            assert!(
-                toml::from_str::<Grants>(not_provided).is_err(),
-                "{not_provided}"
-            );
-        }
+        assert!(toml::from_str::<Grants>("model = []").is_err());
     }
 }

@@ -130,6 +130,13 @@ impl RunId {
     pub fn generate() -> Self {
         Self(Ulid::generate())
     }
+
+    /// The id of the run that `cause` starts, which was accepted at `milliseconds` after 1970: the same whenever it is asked for.
+    pub fn caused_by(milliseconds: u64, cause: &Digest) -> Self {
+        let mut random = [0; 16];
+        random[6..].copy_from_slice(&cause.0[..10]);
+        Self(Ulid::from_parts(milliseconds, u128::from_be_bytes(random)))
+    }
 }
 
 impl FromStr for RunId {
@@ -303,6 +310,15 @@ mod tests {
     fn a_refused_name_is_quoted_without_its_control_characters() {
         let error = "a\u{1b}[31m".parse::<StepId>().unwrap_err().to_string();
         assert!(!error.contains('\u{1b}'), "{error}");
+    }
+
+    #[test]
+    fn the_run_of_a_cause_is_always_the_same_and_sorts_by_its_time() {
+        let (cause, other) = (Digest::of(b"a"), Digest::of(b"b"));
+        assert_eq!(RunId::caused_by(7, &cause), RunId::caused_by(7, &cause));
+        assert_ne!(RunId::caused_by(7, &cause), RunId::caused_by(7, &other));
+        let ids = [6, 7, 8].map(|at| RunId::caused_by(at, &cause));
+        assert!(ids.is_sorted());
     }
 
     #[test]

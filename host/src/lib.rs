@@ -18,12 +18,14 @@ pub mod answers;
 pub mod slots;
 
 pub mod call;
+pub mod event;
 pub mod plan;
 pub mod record;
 
 pub mod store;
 
 pub mod health;
+pub mod delivery;
 
 pub mod flow;
 

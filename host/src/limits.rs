@@ -103,6 +103,10 @@ limits! {
     state: Bytes = Bytes(64 * MIB), Quota;
     /// Bytes of blobs that one task may write.
     blobs: Bytes = Bytes(16 * MIB), Quota;
+    /// Events that one task may emit.
+    events: u64 = 64, Quota;
+    /// Bytes of one event's data.
+    event: Bytes = Bytes(256 * KIB), TooMuchData;
     /// HTTP requests of one task.
     http_requests: u64 = 256, Quota;
     /// HTTP requests of one task at the same time.

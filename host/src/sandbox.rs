@@ -11,6 +11,7 @@ pub mod compile;
 mod config;
 mod convert;
 pub mod engine;
+mod events;
 mod files;
 mod http;
 mod link;

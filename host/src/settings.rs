@@ -82,6 +82,8 @@ pub struct Grant {
     pub state: bool,
     /// Skills of other agents that it may call.
     pub peers: Vec<crate::id::SkillName>,
+    /// Types of events that it may emit.
+    pub events: Vec<crate::id::EventType>,
 }
 
 impl Grant {
@@ -96,6 +98,7 @@ impl Grant {
             env: self.env.clone(),
             state: self.state,
             peers: self.peers.clone(),
+            events: self.events.clone(),
         }
     }
 }

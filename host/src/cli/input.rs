@@ -40,7 +40,7 @@ impl InputArgs {
         let mut value = self
             .input
             .as_deref()
-            .map(json)
+            .map(|argument| json("--input", argument))
             .transpose()?
             .unwrap_or(Value::Null);
         for set in &self.set {
@@ -50,7 +50,16 @@ impl InputArgs {
     }
 }
 
-fn json(argument: &str) -> Result<Value, CliError> {
+/// What `option` says, as JSON: itself, a file's content after `@`, or standard input after `-`. Strings `@PATH` inside become files.
+pub(super) async fn read_json(
+    option: &str,
+    argument: &str,
+    blobs: &dyn Blobs,
+) -> Result<Value, CliError> {
+    take_files(json(option, argument)?, blobs).await
+}
+
+fn json(option: &str, argument: &str) -> Result<Value, CliError> {
     let (what, text) = match argument {
         "-" => {
             let mut text = String::new();
@@ -76,13 +85,22 @@ fn json(argument: &str) -> Result<Value, CliError> {
                 String::from_utf8(bytes).map_err(not_text)?,
             )
         }
-        text => ("--input".to_owned(), text.to_owned()),
+        text => (option.to_owned(), text.to_owned()),
     };
     serde_json::from_str(&text).map_err(|error| {
         CliError::Usage(format!(
-            "{what} is not JSON: {error}\n  help: for plain text use --text 'TEXT', for a file --input '{{\"document\": \"@FILE\"}}'"
+            "{what} is not JSON: {error}\n  help: {}",
+            not_json_help(option)
         ))
     })
+}
+
+fn not_json_help(option: &str) -> String {
+    let file = format!("for a file {option} '{{\"document\": \"@FILE\"}}'");
+    match option {
+        "--input" => format!("for plain text use --text 'TEXT', {file}"),
+        _ => format!("for plain text write {option} '\"TEXT\"', {file}"),
+    }
 }
 
 fn not_json(path: &Path, why: &str) -> CliError {

@@ -82,10 +82,16 @@ const GATED: &[Gated] = &[
         "peers = [\"SKILL\"]",
         |grants| !grants.peers.is_empty(),
     ),
+    (
+        "kennel:agent/events",
+        "events",
+        "events = [\"TYPE\"]",
+        |grants| !grants.events.is_empty(),
+    ),
 ];
 
 /// Part of the agent interface, but not of this version of the host.
-const NOT_YET: &[&str] = &["kennel:agent/events", "kennel:agent/model"];
+const NOT_YET: &[&str] = &["kennel:agent/model"];
 
 /// The verdict on one import of agent `agent`, from its manifest's `needs` (when it has a manifest) and the operator's `grants`.
 pub fn verdict(

@@ -42,7 +42,7 @@ impl Task {
 
 impl Task {
     /// Counts the bytes of a blob that is about to be written. The store keeps blobs longer than the task, whatever it answers.
-    fn take_blob(&mut self, bytes: usize) -> Result<(), Failure> {
+    pub(super) fn take_blob(&mut self, bytes: usize) -> Result<(), Failure> {
         let limit = self.plugin.limits.blobs;
         let left = self.blobs_left.checked_sub(bytes as u64).ok_or_else(|| {
             let message = format!(

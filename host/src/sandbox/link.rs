@@ -138,6 +138,9 @@ fn linker(engine: &Engine, effective: &Grants) -> wasmtime::Result<Linker<Task>>
     if !effective.peers.is_empty() {
         peers::link(&mut linker)?;
     }
+    if !effective.events.is_empty() {
+        imports::events::add_to_linker::<Task, HasSelf<Task>>(&mut linker, |task| task)?;
+    }
     Ok(linker)
 }
 

@@ -59,6 +59,8 @@ pub(super) struct Task {
     pub(super) pace: Pace,
     /// Calls to peers so far; numbers their task ids.
     pub(super) peer_calls: u64,
+    /// Events emitted so far; numbers their ids.
+    pub(super) emitted: u64,
 }
 
 impl Task {
@@ -144,6 +146,7 @@ pub(super) fn store(plugin: &Arc<Plugin>, errand: Errand) -> wasmtime::Result<St
         blobs_left: limits.blobs.0,
         pace: Pace::default(),
         peer_calls: 0,
+        emitted: 0,
         plugin: plugin.clone(),
         errand,
     };

@@ -32,6 +32,15 @@ impl Kennel {
 
     /// A host whose pool holds `instances` at once.
     pub(super) fn with_instances(instances: u32) -> Self {
+        Self::over(MemoryStore::new(), instances)
+    }
+
+    /// A host over a store whose queues hold `limit` tasks each.
+    pub(super) fn with_queue_limit(limit: usize) -> Self {
+        Self::over(MemoryStore::new().with_queue_limit(limit), 64)
+    }
+
+    fn over(store: MemoryStore, instances: u32) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         let host = Host {
             engine: engine(&Pool {
@@ -39,7 +48,7 @@ impl Kennel {
                 ..Pool::default()
             })
             .expect("an engine"),
-            backend: Arc::new(MemoryStore::new()),
+            backend: Arc::new(store),
             directory: Arc::default(),
             egress: Egress::new(),
             data_root: data.path().to_owned(),

@@ -3,6 +3,7 @@
 mod boundary;
 mod capabilities;
 mod card;
+mod events;
 mod every_limit;
 mod files;
 mod peers;

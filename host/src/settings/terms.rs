@@ -44,6 +44,10 @@ impl Terms {
             .peers
             .iter()
             .filter_map(|skill| lacks("peers", &skill.as_str(), has.peers.contains(skill)));
+        let events = needs
+            .events
+            .iter()
+            .filter_map(|kind| lacks("events", &kind.as_str(), has.events.contains(kind)));
         let files = needs
             .files
             .iter()
@@ -58,7 +62,11 @@ impl Terms {
                     file.path.as_str()
                 )
             });
-        http.chain(env).chain(peers).chain(files).collect()
+        http.chain(env)
+            .chain(peers)
+            .chain(events)
+            .chain(files)
+            .collect()
     }
 
     /// Identifies what an agent answers from, besides its input: the plugin, its settings and what it is granted. Answers from the

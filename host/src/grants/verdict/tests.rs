@@ -60,11 +60,16 @@ fn gated_interfaces_are_refused_with_the_line_that_would_allow_them() {
             "kennel:agent/peers@0.1.0",
             "in kennel.toml:\n        [grants.greeter]\n        peers = [\"SKILL\"]",
         ),
+        (
+            "kennel:agent/events@0.1.0",
+            "in kennel.toml:\n        [grants.greeter]\n        events = [\"TYPE\"]",
+        ),
     ] {
         assert_eq!(refused(import, None, "").lines, [line]);
     }
     assert!(allowed("kennel:agent/state@0.1.0", None, "state = true"));
     assert!(allowed("kennel:agent/peers@0.1.0", None, "peers = ['ocr']"));
+    assert!(allowed("kennel:agent/events@0.1.0", None, "events = ['a']"));
     assert!(allowed(
         "wasi:http/types@0.2.4",
         None,
@@ -107,7 +112,6 @@ fn nothing_allows_sockets_unknown_interfaces_or_what_this_version_lacks() {
             "wasi:http/incoming-handler@0.2.0",
             "not an interface that kennel knows",
         ),
-        ("kennel:agent/events@0.1.0", "not provided by this version"),
         ("kennel:agent/model@0.1.0", "not provided by this version"),
         (
             "kennel:agent/statement@0.1.0",

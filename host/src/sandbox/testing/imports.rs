@@ -46,6 +46,12 @@ pub(in crate::sandbox) const PEERS: &str = r#"
     (export "call" (func (param "request" $request) (result (result $p (error $call-error)))))
     (export "call-all" (func (param "requests" (list $request)) (result (list (result $p (error $call-error))))))))"#;
 
+pub(in crate::sandbox) const EVENTS: &str = r#"
+  (import "kennel:agent/events@0.1.0" (instance $events
+    (export "payload" (type $p (eq $payload)))
+    (export "emit" (func (param "event-type" string) (param "subject" (option string)) (param "data" $p)
+      (result (result (error string)))))))"#;
+
 pub(in crate::sandbox) const CLI: &str = r#"
   (import "wasi:io/error@0.2.6" (instance $io-error (export "error" (type (sub resource)))))
   (alias export $io-error "error" (type $io-error-r))

@@ -1,6 +1,7 @@
 //! Every limit there is, lowered until a guest meets it. A limit without a line here fails the test, so none is read and forgotten.
 
 use super::capabilities::{REPORT, REPORT_ONCE, SUBSCRIBE, lines, sleeper};
+use super::events::emits;
 use super::stored::{counter, setter, writes_twice};
 use crate::call::{Call as _, Request};
 use crate::failure::FailureKind;
@@ -48,6 +49,8 @@ fn line(key: &str) -> Option<(&'static str, String, &'static str, Met)> {
         "blobs" => ("9", writes_twice(), "fives", Fails),
         // sandbox::tests::tape: an_attempt_that_is_told_too_much_goes_on_and_cannot_be_replayed
         "tape" => return None,
+        "events" => ("1", emits(2), "a", Fails),
+        "event" => ("4", emits(1), "a five", Fails),
         // sandbox::http: a_task_that_makes_too_many_requests_is_ended
         "http-requests" => return None,
         // sandbox::http: beyond_the_parallel_requests_one_waits_until_another_s_body_is_done
@@ -100,7 +103,7 @@ impl Met {
 async fn task(wat: &str, limits: Limits, input: &str) -> End {
     let kennel = Kennel::new();
     let agent = kennel
-        .load("agent", wat, limits, "state = true")
+        .load("agent", wat, limits, "state = true\nevents = ['a']")
         .expect("loaded");
     let (observer, notices) = listener();
     let asked = Request {

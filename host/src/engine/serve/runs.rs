@@ -1,0 +1,207 @@
+//! The runs of a flow that are at work: begun, stopped together, and told as they end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::tally::Tally;
+use super::{Ended, Serving, Teller, Told};
+use crate::delivery::Taken;
+use crate::engine::accept::Accepted;
+use crate::engine::state::RunState;
+use crate::engine::{Engine, EngineError};
+use crate::event::CloudEvent;
+use crate::flow;
+use crate::id::RunId;
+
+/// When an event comes again for which there was no room in the queue of runs.
+const PUT_OFF: Duration = Duration::from_secs(1);
+
+/// What a run comes from.
+pub(super) enum Cause {
+    /// An event from the flow's queue.
+    Delivered(Box<Taken>),
+    /// An event of a recording.
+    Recorded(Box<CloudEvent>),
+    /// An earlier process, which has accepted it.
+    Left(RunId),
+}
+
+/// Runs at work, and what has become of those before.
+pub(super) struct Runs<'a> {
+    engine: &'a Engine,
+    serving: &'a Serving,
+    at_work: JoinSet<Ended>,
+    stop: CancellationToken,
+    pub(super) tally: Tally,
+    tell: &'a mut Teller<'a>,
+}
+
+impl<'a> Runs<'a> {
+    pub(super) fn new(engine: &'a Engine, serving: &'a Serving, tell: &'a mut Teller<'a>) -> Self {
+        Self {
+            engine,
+            serving,
+            at_work: JoinSet::new(),
+            stop: CancellationToken::new(),
+            tally: Tally::default(),
+            tell,
+        }
+    }
+
+    /// How many more may begin.
+    pub(super) fn free(&self) -> usize {
+        let parallel = self.serving.parallel.max(1);
+        parallel.saturating_sub(self.at_work.len())
+    }
+
+    pub(super) fn are_idle(&self) -> bool {
+        self.at_work.is_empty()
+    }
+
+    pub(super) fn tell(&mut self, told: Told<'_>) {
+        (self.tell)(told);
+    }
+
+    /// Whether `event` starts nothing; why is told and counted.
+    pub(super) fn refuse(&mut self, event: &CloudEvent) -> bool {
+        self.tally.events += 1;
+        if !self.serving.types.contains_key(&event.event_type) {
+            self.tally.ignored += 1;
+            return true;
+        }
+        let Err(failure) = flow::check_input(&self.serving.plan, &event.data) else {
+            return false;
+        };
+        self.tally.refused += 1;
+        let failure = &failure;
+        self.tell(Told::Refused { event, failure });
+        true
+    }
+
+    /// Begins a run beside the others.
+    pub(super) fn begin(&mut self, cause: Cause) {
+        let (run, event) = match &cause {
+            Cause::Delivered(taken) => (taken.run(), Some(taken.event().clone())),
+            Cause::Recorded(event) => (RunId::generate(), Some(CloudEvent::clone(event))),
+            Cause::Left(run) => (*run, None),
+        };
+        let told = event.as_ref();
+        self.tell(Told::Began { run, event: told });
+        let work = Work {
+            engine: self.engine.clone(),
+            serving: self.serving.clone(),
+            stop: self.stop.clone(),
+            run,
+        };
+        let (event, since) = (event.map(Arc::new), Instant::now());
+        // A task of its own: a guest that computes keeps no other run from going on.
+        self.at_work.spawn(async move {
+            let how = work.done(cause).await;
+            let took = since.elapsed();
+            Ended {
+                run,
+                event,
+                took,
+                how,
+            }
+        });
+    }
+
+    /// Waits for the next run to end; for ever when none is at work.
+    pub(super) async fn next(&mut self) -> Result<Ended, JoinError> {
+        match self.at_work.join_next().await {
+            Some(ended) => ended,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Counts and tells what became of a run.
+    pub(super) fn ended(&mut self, ended: Result<Ended, JoinError>) {
+        match ended {
+            Ok(ended) => {
+                self.tally.count(&ended);
+                self.tell(Told::Ended(&ended));
+            }
+            // Calls have a net of their own; what comes through it is a fault of the engine, and of this run alone.
+            Err(error) => {
+                self.tally.unfinished += 1;
+                self.tell(Told::Trouble(&format!("a run broke off: {error}")));
+            }
+        }
+    }
+
+    /// Stops every run, and waits until each was given back.
+    pub(super) async fn stop(mut self) -> Tally {
+        self.stop.cancel();
+        while let Some(ended) = self.at_work.join_next().await {
+            self.ended(ended);
+        }
+        self.tally
+    }
+}
+
+/// One run to be done.
+struct Work {
+    engine: Engine,
+    serving: Serving,
+    stop: CancellationToken,
+    run: RunId,
+}
+
+impl Work {
+    /// Accepts the run, if it was not, and drives it.
+    async fn done(self, cause: Cause) -> Result<Option<RunState>, EngineError> {
+        match cause {
+            Cause::Left(_) => {}
+            Cause::Recorded(event) => drop(self.accept(&event).await?),
+            Cause::Delivered(taken) => match self.accept(taken.event()).await {
+                Ok(Accepted::New | Accepted::Open) => self.mark(*taken).await,
+                Ok(Accepted::Ended) => {
+                    taken.accepted().await?;
+                    return Ok(None);
+                }
+                Err(error) => {
+                    // The event comes again in any case, at the latest when its lease lapses.
+                    let _ = taken.later(PUT_OFF).await;
+                    return Err(error);
+                }
+            },
+        }
+        self.drive().await
+    }
+
+    async fn accept(&self, event: &CloudEvent) -> Result<Accepted, EngineError> {
+        let Serving { plan, agents, .. } = &self.serving;
+        let accepted = self
+            .engine
+            .accept_event(plan, agents.clone(), self.run, event);
+        accepted.await
+    }
+
+    /// The run is accepted, marked or not: without the mark the event comes again and finds it.
+    async fn mark(&self, taken: Taken) {
+        if let Err(error) = taken.accepted().await {
+            tracing::warn!("run {}: its event could not be marked: {error}", self.run);
+        }
+    }
+
+    async fn drive(self) -> Result<Option<RunState>, EngineError> {
+        let Serving {
+            plan, calls, watch, ..
+        } = &self.serving;
+        let stop = self.stop.cancelled();
+        match self
+            .engine
+            .drive(self.run, plan.clone(), calls, watch, stop)
+            .await
+        {
+            Ok(state) => Ok(Some(state)),
+            Err(EngineError::Held(..)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

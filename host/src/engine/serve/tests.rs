@@ -1,0 +1,434 @@
+//! Flows that are served: what each event starts, how many at once, and what a crash at any point leaves.
+
+mod crashes;
+mod mortal;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::*;
+use crate::call::{Call, CallError, Reply, Request, Trail};
+use crate::delivery::{Delivered, Delivery};
+use crate::engine::Engine;
+use crate::flow;
+use crate::plan::StepRef;
+use crate::record::{Held, Outcome};
+use crate::store::append::GIVE_UP;
+use crate::store::memory::MemoryStore;
+use crate::store::{RunOutcome, SharedBackend};
+
+/// Answers with what it was asked; may hang, and knows how many it was at once.
+#[derive(Default)]
+struct Echo {
+    seen: Mutex<Vec<Value>>,
+    now: AtomicUsize,
+    most: AtomicUsize,
+    /// Without permits it hangs.
+    open: Option<Semaphore>,
+    takes: Duration,
+}
+
+impl Call for Echo {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
+        async move {
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            let asked = format!("{:?}", request.input);
+            self.seen.lock().push(asked.into());
+            if let Some(open) = &self.open {
+                open.acquire().await.expect("it is not closed").forget();
+            }
+            tokio::time::sleep(self.takes).await;
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            let (output, trail) = (request.input, Trail::default());
+            Ok(Reply { output, trail })
+        }
+        .boxed()
+    }
+}
+
+/// A flow over a store, with one agent in all its steps.
+struct Bench {
+    backend: SharedBackend,
+    serving: Serving,
+    /// How each run ended that was told: `None` when somebody else had it.
+    told: Mutex<Vec<Option<bool>>>,
+    said: Mutex<Vec<String>>,
+}
+
+const FLOW: &str = "kennel: 1\nsequential: [{agent: a}]\ninput: {type: object}";
+
+impl Bench {
+    fn over(backend: SharedBackend, flow: &str, agent: Arc<Echo>) -> Self {
+        let plan = flow::parse(FLOW, flow).expect("a flow");
+        let call = |at| (StepRef(at), agent.clone() as Arc<dyn Call>);
+        let (begin, began) = (Timestamp::UNIX_EPOCH, Instant::now());
+        let serving = Serving {
+            calls: Arc::new((0..plan.steps.len()).map(call).collect()),
+            plan: Arc::new(plan),
+            agents: BTreeMap::new(),
+            types: [("price".parse().expect("a type"), None)].into(),
+            parallel: 4,
+            watch: Watch::default(),
+            clock: Arc::new(move || {
+                begin
+                    .checked_add(began.elapsed())
+                    .expect("a time soon after")
+            }),
+        };
+        Self {
+            backend,
+            serving,
+            told: Mutex::default(),
+            said: Mutex::default(),
+        }
+    }
+
+    fn new(store: &MemoryStore, agent: Arc<Echo>) -> Self {
+        Self::over(Arc::new(store.clone()), "flow", agent)
+    }
+
+    fn engine(&self) -> Engine {
+        Engine::new(self.backend.clone(), GIVE_UP)
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::new(self.backend.clone())
+    }
+
+    async fn listen(&self) {
+        let types: BTreeSet<_> = self.serving.types.keys().cloned().collect();
+        let (plan, delivery) = (&self.serving.plan, self.delivery());
+        let subscribed = delivery.subscribe(&plan.name, types, plan.digest, Timestamp::UNIX_EPOCH);
+        subscribed.await.expect("subscribed");
+    }
+
+    async fn emit(&self, id: &str) -> Vec<Delivered> {
+        let (event, delivery) = (event(id), self.delivery());
+        let published = delivery.publish(&event, (self.serving.clock)()).await;
+        let flows = published.expect("published").flows;
+        flows.into_iter().map(|(_, became)| became).collect()
+    }
+
+    fn hear(&self, told: Told<'_>) {
+        match told {
+            Told::Began { .. } => {}
+            Told::Ended(ended) => {
+                let how = ended.how.as_ref().ok().and_then(Option::as_ref);
+                let ok = how
+                    .and_then(RunState::outcome)
+                    .map(|how| matches!(how, Outcome::Succeeded { .. }));
+                self.told.lock().push(ok);
+            }
+            Told::Refused { failure, .. } => self.said.lock().push(failure.message.clone()),
+            Told::Left { why, .. } | Told::Trouble(why) => self.said.lock().push(why.to_owned()),
+        }
+    }
+
+    /// Serves until `enough` says so, asked whenever nothing else goes on.
+    async fn serve_until(&self, enough: impl AsyncFn(&Self) -> bool) -> Tally {
+        let stop = async {
+            while !enough(self).await {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let mut tell = |told: Told<'_>| self.hear(told);
+        let served = self.engine().serve(&self.serving, &mut tell, stop).await;
+        served.expect("served")
+    }
+
+    async fn replay(&self, events: Vec<CloudEvent>, speed: Speed) -> Tally {
+        let mut tell = |told: Told<'_>| self.hear(told);
+        let never = std::future::pending();
+        let engine = self.engine();
+        let played = engine
+            .replay(&self.serving, events, speed, &mut tell, never)
+            .await;
+        played.expect("played")
+    }
+
+    /// How each run in the store has ended.
+    async fn outcomes(&self) -> Vec<Option<RunOutcome>> {
+        let runs = self.backend.log().runs(None, 1000).await.expect("listed");
+        runs.into_iter().map(|run| run.outcome).collect()
+    }
+}
+
+fn event(id: &str) -> CloudEvent {
+    let data = json!({ "n": id });
+    CloudEvent::new("/test", id, "price".parse().expect("a type"), data).expect("an event")
+}
+
+fn at(id: &str, seconds: i64) -> CloudEvent {
+    let time = Timestamp::from_second(seconds).expect("a time");
+    CloudEvent {
+        time: Some(time),
+        ..event(id)
+    }
+}
+
+fn echo() -> Arc<Echo> {
+    Arc::default()
+}
+
+fn taking(takes: Duration) -> Arc<Echo> {
+    Arc::new(Echo {
+        takes,
+        ..Echo::default()
+    })
+}
+
+async fn ended(bench: &Bench, count: usize) -> bool {
+    bench.told.lock().len() >= count
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_event_starts_one_run_that_has_its_data_as_input() {
+    let bench = Bench::new(&MemoryStore::new(), echo());
+    bench.listen().await;
+    bench.emit("1").await;
+    let tally = bench
+        .serve_until(async |bench| {
+            if bench.told.lock().len() == 1 {
+                bench.emit("2").await;
+            }
+            ended(bench, 2).await
+        })
+        .await;
+    assert_eq!((tally.events, tally.succeeded, tally.failed), (2, 2, 0));
+    let runs = bench.backend.log().runs(None, 9).await.expect("listed");
+    let history = bench
+        .engine()
+        .history(runs[1].run)
+        .await
+        .expect("a history");
+    assert_eq!(
+        history.records[0].event.value(),
+        Some(&Held::Inline(Arc::new(json!({ "n": "1" }))))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_event_wakes_two_flows() {
+    let store = MemoryStore::new();
+    let benches = ["one", "other"].map(|flow| Bench::over(Arc::new(store.clone()), flow, echo()));
+    for bench in &benches {
+        bench.listen().await;
+    }
+    assert_eq!(benches[0].emit("1").await, [Delivered::Queued; 2]);
+    let [one, other] = benches
+        .each_ref()
+        .map(|bench| bench.serve_until(async |bench| ended(bench, 1).await));
+    let (one, other) = tokio::join!(one, other);
+    assert_eq!((one.succeeded, other.succeeded), (1, 1));
+    assert_eq!(benches[0].outcomes().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_go_on_at_the_same_time_but_not_more_than_allowed() {
+    let agent = taking(Duration::from_secs(1));
+    let bench = Bench::new(&MemoryStore::new(), agent.clone());
+    bench.listen().await;
+    for n in 0..10 {
+        bench.emit(&n.to_string()).await;
+    }
+    let begun = Instant::now();
+    let tally = bench
+        .serve_until(async |bench| ended(bench, 10).await)
+        .await;
+    assert_eq!(tally.succeeded, 10);
+    assert_eq!(agent.most.load(Ordering::SeqCst), 4);
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(tally.took.quantile(0.5) >= Some(Duration::from_secs(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_duplicate_starts_nothing() {
+    let bench = Bench::new(&MemoryStore::new(), echo());
+    bench.listen().await;
+    for id in ["1", "1", "2"] {
+        bench.emit(id).await;
+    }
+    bench.serve_until(async |bench| ended(bench, 2).await).await;
+    assert_eq!(bench.emit("1").await, [Delivered::Duplicate]);
+    assert_eq!(bench.outcomes().await, [Some(RunOutcome::Succeeded); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_does_not_fit_the_flow_is_told_and_does_not_come_again() {
+    let bench = Bench::new(&MemoryStore::new(), echo());
+    bench.listen().await;
+    let odd = CloudEvent {
+        data: json!("text"),
+        ..event("odd")
+    };
+    bench
+        .delivery()
+        .publish(&odd, Timestamp::UNIX_EPOCH)
+        .await
+        .expect("published");
+    bench.emit("1").await;
+    let tally = bench.serve_until(async |bench| ended(bench, 1).await).await;
+    assert_eq!((tally.refused, tally.succeeded), (1, 1));
+    assert!(
+        bench.said.lock()[0].contains("does not fit the flow"),
+        "{:?}",
+        bench.said
+    );
+    let again = bench
+        .delivery()
+        .publish(&odd, Timestamp::UNIX_EPOCH)
+        .await
+        .expect("published");
+    assert_eq!(again.at(Delivered::Duplicate).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_gives_runs_back_and_the_next_process_goes_on_with_them() {
+    let store = MemoryStore::new();
+    let agent = Arc::new(Echo {
+        open: Some(Semaphore::new(0)),
+        ..Echo::default()
+    });
+    let bench = Bench::new(&store, agent.clone());
+    bench.listen().await;
+    bench.emit("1").await;
+    let hangs = async |_: &Bench| agent.now.load(Ordering::SeqCst) == 1;
+    let tally = bench.serve_until(hangs).await;
+    assert_eq!((tally.succeeded, tally.unfinished), (0, 1));
+    let next = Bench::new(&store.fork(), echo());
+    let tally = next.serve_until(async |bench| ended(bench, 1).await).await;
+    assert_eq!(
+        (tally.events, tally.succeeded),
+        (0, 1),
+        "no event, but its run"
+    );
+    assert_eq!(next.outcomes().await, [Some(RunOutcome::Succeeded)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_another_version_of_the_flow_is_told_and_left() {
+    let store = MemoryStore::new();
+    let bench = Bench::new(&store, echo());
+    let other =
+        flow::parse("kennel: 1\nsequential: [{agent: a}, {agent: b}]", "flow").expect("a flow");
+    bench
+        .engine()
+        .accept(&other, BTreeMap::new(), json!({}))
+        .await
+        .expect("accepted");
+    bench
+        .serve_until(async |bench| !bench.said.lock().is_empty())
+        .await;
+    assert_eq!(
+        bench.said.lock()[0],
+        "it was started with another version of the flow"
+    );
+    assert_eq!(bench.outcomes().await, [None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn timers_of_two_processes_tick_once() {
+    let store = MemoryStore::new();
+    let benches = [(); 2].map(|()| {
+        let mut bench = Bench::new(&store, echo());
+        bench.serving.types = [(
+            "price".parse().expect("a type"),
+            Some(Duration::from_secs(30)),
+        )]
+        .into();
+        bench
+    });
+    let minute = async |bench: &Bench| (bench.serving.clock)().as_second() >= 100;
+    let [one, other] = benches.each_ref().map(|bench| bench.serve_until(minute));
+    let (one, other) = tokio::join!(one, other);
+    assert_eq!(
+        one.succeeded + other.succeeded,
+        3,
+        "at 30, 60 and 90 seconds"
+    );
+    assert_eq!(
+        benches[0].outcomes().await,
+        [Some(RunOutcome::Succeeded); 3]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_is_played_as_it_happened_or_faster() {
+    let events = || {
+        vec![
+            at("1", 1000),
+            at("2", 1060),
+            event("3"),
+            at("4", 1030),
+            at("5", 1120),
+        ]
+    };
+    for (speed, took) in [
+        (Speed::Times(1.0), 120),
+        (Speed::Times(60.0), 2),
+        (Speed::Max, 0),
+    ] {
+        let bench = Bench::new(&MemoryStore::new(), echo());
+        let begun = Instant::now();
+        let tally = bench.replay(events(), speed).await;
+        assert_eq!(tally.succeeded, 5);
+        assert_eq!(begun.elapsed().as_secs(), took, "{speed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_counts_anew_each_time_and_tells_what_it_left_out() {
+    let bench = Bench::new(&MemoryStore::new(), echo());
+    let other = CloudEvent {
+        event_type: "news".parse().expect("a type"),
+        ..event("3")
+    };
+    let odd = CloudEvent {
+        data: json!(7),
+        ..event("4")
+    };
+    for _ in 0..2 {
+        let events = vec![
+            event("1"),
+            event("2"),
+            event("1"),
+            other.clone(),
+            odd.clone(),
+        ];
+        let tally = bench.replay(events, Speed::Max).await;
+        assert_eq!(
+            (
+                tally.events,
+                tally.succeeded,
+                tally.duplicates,
+                tally.ignored,
+                tally.refused
+            ),
+            (5, 2, 1, 1, 1)
+        );
+    }
+    assert_eq!(bench.outcomes().await.len(), 4);
+    assert_eq!(bench.emit("1").await, [], "nobody was subscribed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_of_any_length_is_played_with_as_many_runs_as_allowed() {
+    let agent = taking(Duration::from_secs(1));
+    let bench = Bench::new(&MemoryStore::new(), agent.clone());
+    let events = (0..100).map(|n| event(&n.to_string())).collect();
+    let begun = Instant::now();
+    assert_eq!(bench.replay(events, Speed::Max).await.succeeded, 100);
+    assert_eq!(begun.elapsed().as_secs(), 25);
+    assert_eq!(agent.most.load(Ordering::SeqCst), 4);
+}

@@ -1,0 +1,124 @@
+//! `events` for guests: events that wake flows, of the types that the agent is granted.
+//!
+//! The host says where an event comes from and what its id is. The id follows from the task and from how many events it has emitted
+//! before, so a task that is tried again or resumed emits the same events and wakes nothing twice.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::bindings::kennel::agent::events;
+use super::bindings::kennel::agent::types::PayloadResult;
+use super::task::Task;
+use super::{Plugin, convert};
+use crate::delivery::{Delivered, Delivery, Published};
+use crate::event::CloudEvent;
+use crate::failure::{Failure, FailureKind};
+use crate::id::EventType;
+use crate::payload::Payload;
+
+impl events::Host for Task {
+    async fn emit(
+        &mut self,
+        event_type: String,
+        subject: Option<String>,
+        data: PayloadResult,
+    ) -> wasmtime::Result<Result<(), String>> {
+        let size = convert::size(&data);
+        self.enter(event_type.len() + subject.as_ref().map_or(0, String::len) + size)?;
+        let event_type = match self.plugin.may_emit(&event_type) {
+            Ok(event_type) => event_type,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        self.take_event(size)?;
+        let data = self.event_data(data).await?;
+        let id = format!("{}/events/{}", self.errand.task_id, self.emitted);
+        let source = format!("/agents/{}", self.plugin.agent);
+        let event =
+            CloudEvent::new(source, id, event_type, data).and_then(|event| event.about(subject));
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return Ok(Err(format!("it is not an event: {error}"))),
+        };
+        let now = Timestamp::now();
+        let event = CloudEvent {
+            time: Some(now),
+            ..event
+        };
+        let plugin = &self.plugin;
+        let delivery = Delivery::new(plugin.host.backend.clone());
+        let published = plugin
+            .bounded("events.emit", delivery.publish(&event, now))
+            .await?;
+        Ok(match published {
+            Ok(published) => told(&published),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+}
+
+/// Nobody listening is no failure of whoever speaks.
+fn told(published: &Published) -> Result<(), String> {
+    let full: Vec<_> = published.at(Delivered::Full).collect();
+    match full.as_slice() {
+        [] => Ok(()),
+        full => Err(format!(
+            "overloaded: too many events wait for `{}`; emit it again when some have been handled",
+            full.join("`, `")
+        )),
+    }
+}
+
+impl Task {
+    /// Counts an event that is about to be emitted. What it starts costs more than the task itself, so both bounds end the task.
+    fn take_event(&mut self, size: usize) -> Result<(), Failure> {
+        let limits = &self.plugin.limits;
+        if size as u64 > limits.event.0 {
+            let message = format!(
+                "the data of an event has {size} bytes; `limits.event` allows {}; put what is large into a blob",
+                limits.event
+            );
+            return Err(Failure::new(FailureKind::TooMuchData, message));
+        }
+        if self.emitted >= limits.events {
+            let limit = limits.events;
+            let message =
+                format!("the task emitted more than {limit} events; `limits.events` bounds them");
+            return Err(Failure::new(FailureKind::Quota, message));
+        }
+        self.emitted += 1;
+        Ok(())
+    }
+
+    /// What the event carries: text and JSON as they are, bytes as a reference to the blob that they become.
+    async fn event_data(&mut self, data: PayloadResult) -> wasmtime::Result<Value> {
+        match convert::payload(data)? {
+            Payload::Text(text) => Ok(Value::String(text)),
+            // It was checked to be JSON.
+            Payload::Json(text) => Ok(serde_json::from_str(&text)?),
+            Payload::Blob(blob) => {
+                self.take_blob(blob.bytes.len())?;
+                let reference = blob.reference().to_value();
+                let plugin = &self.plugin;
+                let kept = plugin.host.backend.blobs().put(blob.bytes);
+                let kept = plugin.bounded("events.emit", kept).await?;
+                kept.map_err(|error| Failure::new(FailureKind::HostError, error.to_string()))?;
+                Ok(reference)
+            }
+        }
+    }
+}
+
+impl Plugin {
+    fn may_emit(&self, event_type: &str) -> Result<EventType, String> {
+        let event_type: EventType = event_type
+            .parse()
+            .map_err(|error: crate::id::IdError| format!("denied: {error}"))?;
+        if self.effective.events.contains(&event_type) {
+            return Ok(event_type);
+        }
+        let agent = &self.agent;
+        Err(format!(
+            "denied: `{agent}` may not emit `{event_type}`; to allow it, write in kennel.toml:  [grants.{agent}]  events = [\"{event_type}\"]"
+        ))
+    }
+}

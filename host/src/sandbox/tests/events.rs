@@ -1,0 +1,162 @@
+//! Agents that emit events: of granted types only, as many as they may, and each once however often the task is tried.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::limits;
+use crate::call::Call as _;
+use crate::delivery::{Delivery, Taken};
+use crate::failure::FailureKind;
+use crate::id::Digest;
+use crate::limits::Limits;
+use crate::payload::Payload;
+use crate::sandbox::testing::guest::ECHO;
+use crate::sandbox::testing::imports::{EVENTS, using};
+use crate::sandbox::testing::{Kennel, failure, request, text};
+use crate::units::Bytes;
+
+const EMIT: (&str, &str, &str) = (
+    "events",
+    "emit",
+    "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)",
+);
+
+/// Emits so many events whose type is the first letter of its input and whose data is the whole of it, as text. Answers with its
+/// input, or with what the host said against the last.
+pub(super) fn emits(times: u32) -> String {
+    let body = format!(
+        "(local $n i32)
+        (loop $more
+          (call $emit (local.get $in) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0) (local.get $in) (local.get $in-len) (i32.const 0) (i32.const 0) (i32.const 64))
+          (br_if $more (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const {times}))))
+        (if (i32.load8_u (i32.const 64)) (then
+          (return (call $text (i32.load (i32.const 68)) (i32.load (i32.const 72))))))
+        {ECHO}"
+    );
+    using(EVENTS, &[EMIT], &body)
+}
+
+/// What waits for `flow`.
+async fn waiting(kennel: &Kennel, flow: &str) -> Vec<Taken> {
+    let delivery = Delivery::new(kennel.host.backend.clone());
+    delivery
+        .take(flow, 100, Duration::ZERO)
+        .await
+        .expect("taken")
+}
+
+async fn listen(kennel: &Kennel, flow: &str, event_type: &str) {
+    let types = [event_type.parse().expect("a type")].into();
+    let delivery = Delivery::new(kennel.host.backend.clone());
+    let subscribed = delivery.subscribe(flow, types, Digest::of(b""), Timestamp::UNIX_EPOCH);
+    subscribed.await.expect("subscribed");
+}
+
+#[tokio::test]
+async fn an_agent_wakes_a_flow_with_an_event_that_says_where_it_comes_from() {
+    let kennel = Kennel::new();
+    listen(&kennel, "flow", "a").await;
+    let agent = kennel
+        .load("herald", &emits(2), Limits::default(), "events = ['a']")
+        .expect("loaded");
+    assert_eq!(text(&agent, "a word").await, "a word");
+    let taken = waiting(&kennel, "flow").await;
+    let told = taken.iter().map(|taken| {
+        let event = taken.event();
+        assert!(event.time.is_some());
+        (event.source.as_str(), event.id.as_str(), event.data.clone())
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            ("/agents/herald", "task-1/events/1", json!("a word")),
+            ("/agents/herald", "task-1/events/2", json!("a word"))
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_is_tried_again_wakes_nothing_twice() {
+    let kennel = Kennel::new();
+    listen(&kennel, "flow", "a").await;
+    let agent = kennel
+        .load("herald", &emits(1), Limits::default(), "events = ['a']")
+        .expect("loaded");
+    text(&agent, "a").await;
+    for taken in waiting(&kennel, "flow").await {
+        taken.accepted().await.expect("marked");
+    }
+    assert_eq!(text(&agent, "a").await, "a", "the agent is not told");
+    assert!(waiting(&kennel, "flow").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_type_that_is_not_granted_is_refused_with_the_line_that_would_allow_it() {
+    let kennel = Kennel::new();
+    listen(&kennel, "flow", "b").await;
+    let agent = kennel
+        .load("herald", &emits(1), Limits::default(), "events = ['a']")
+        .expect("loaded");
+    assert_eq!(
+        text(&agent, "b").await,
+        "denied: `herald` may not emit `b`; to allow it, write in kennel.toml:  [grants.herald]  events = [\"b\"]"
+    );
+    assert!(
+        text(&agent, "-")
+            .await
+            .starts_with("denied: `-` is not a valid event type")
+    );
+    assert!(waiting(&kennel, "flow").await.is_empty());
+}
+
+#[tokio::test]
+async fn an_agent_without_any_grant_of_events_is_not_loaded() {
+    let loaded = Kennel::new().load("herald", &emits(1), Limits::default(), "");
+    let said = loaded.err().expect("refused").to_string();
+    assert!(said.contains("events = [\"TYPE\"]"), "{said}");
+}
+
+#[tokio::test]
+async fn events_of_a_task_are_counted_and_measured() {
+    let kennel = Kennel::new();
+    listen(&kennel, "flow", "a").await;
+    let few = limits(|l| l.events = 2);
+    let agent = kennel
+        .load("herald", &emits(3), few, "events = ['a']")
+        .expect("loaded");
+    assert_eq!(failure(&agent, "a").await.kind, FailureKind::Quota);
+    assert_eq!(waiting(&kennel, "flow").await.len(), 2);
+    let small = limits(|l| l.event = Bytes(3));
+    let agent = kennel
+        .load("herald", &emits(1), small, "events = ['a']")
+        .expect("loaded");
+    assert_eq!(
+        failure(&agent, "a two").await.kind,
+        FailureKind::TooMuchData
+    );
+}
+
+#[tokio::test]
+async fn an_emitter_is_told_when_a_flow_has_no_room() {
+    let kennel = Kennel::with_queue_limit(1);
+    listen(&kennel, "flow", "a").await;
+    let agent = kennel
+        .load("herald", &emits(2), Limits::default(), "events = ['a']")
+        .expect("loaded");
+    let said = agent
+        .call(request(Payload::Text("a".into())))
+        .await
+        .expect("an answer")
+        .output;
+    let Payload::Text(said) = Arc::unwrap_or_clone(said) else {
+        panic!("not a text")
+    };
+    assert!(
+        said.starts_with("overloaded: too many events wait for `flow`"),
+        "{said}"
+    );
+}
