@@ -22,7 +22,7 @@ use crate::event::CloudEvent;
 use crate::id::{Digest, EventType, MAX_NAME, RunId};
 use crate::payload::BlobRef;
 use crate::store::{
-    Expect, KvCas, KvQuota, KvValue, Lease, Put, QueueTask, Result, SharedBackend, StoreError,
+    Expect, KvBy, KvCas, KvQuota, KvValue, Lease, Put, QueueTask, Result, SharedBackend, StoreError,
 };
 
 /// The namespace of subscriptions. No agent's name begins with a dot, so none can have it.
@@ -249,7 +249,7 @@ impl Delivery {
         match self
             .backend
             .kv()
-            .cas(ns, key, Expect::Any, value, UNBOUNDED)
+            .cas(ns, key, Expect::Any, value, UNBOUNDED, &KvBy::default())
             .await?
         {
             KvCas::Committed(_) | KvCas::Conflict(_) => Ok(()), // nothing was expected, so nothing conflicts

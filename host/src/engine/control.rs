@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{RunId, StepPath};
-use crate::store::{Backend, Expect, KvCas, KvQuota, KvValue, Result, StoreError};
+use crate::store::{Backend, Expect, KvBy, KvCas, KvQuota, KvValue, Result, StoreError};
 
 const ANSWERS: &str = ".answers";
 const STOPS: &str = ".stops";
@@ -91,7 +91,7 @@ pub(super) async fn forget(
     for (namespace, key) in answers.chain([(STOPS, run.to_string())]) {
         let kv = store.kv();
         if kv.get(namespace, &key).await?.is_some() {
-            kv.cas(namespace, &key, Expect::Any, None, NO_QUOTA).await?;
+            kv.cas(namespace, &key, Expect::Any, None, NO_QUOTA, &KvBy::default()).await?;
         }
     }
     Ok(())
@@ -117,7 +117,7 @@ async fn leave<T: Serialize>(
     };
     let left = store
         .kv()
-        .cas(namespace, key, Expect::Absent, Some(value), NO_QUOTA);
+        .cas(namespace, key, Expect::Absent, Some(value), NO_QUOTA, &KvBy::default());
     Ok(matches!(left.await?, KvCas::Committed(_)))
 }
 

@@ -15,7 +15,7 @@ use super::quarantine::{Kept, Quarantine};
 use super::{Health, LastFailure, Recent, State, Tally};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AgentName, Digest};
-use crate::store::{Expect, Kv, KvCas, KvQuota, KvValue, Rev, SharedBackend, StoreError};
+use crate::store::{Expect, Kv, KvBy, KvCas, KvQuota, KvValue, Rev, SharedBackend, StoreError};
 
 /// No agent can have this name, so none can read or write here.
 pub const NAMESPACE: &str = ".health";
@@ -113,7 +113,7 @@ impl Book {
             }
             let written = fresh.over(found, page);
             let key = page.agent.as_str();
-            let cas = kv.cas(NAMESPACE, key, Expect::Rev(rev), Some(written), QUOTA);
+            let cas = kv.cas(NAMESPACE, key, Expect::Rev(rev), Some(written), QUOTA, &KvBy::default());
             match cas.await? {
                 KvCas::Committed(_) => {
                     fresh.keep();
@@ -401,7 +401,7 @@ mod tests {
             };
             let put = store
                 .kv()
-                .cas(NAMESPACE, "a", Expect::Any, Some(value), QUOTA);
+                .cas(NAMESPACE, "a", Expect::Any, Some(value), QUOTA, &KvBy::default());
             put.await.expect("it is written");
             process(&store, "v1", |health| task(health, 1, None)).await;
             let found = seen(&store, "v1").await;

@@ -17,6 +17,7 @@ fn end(micros: u64, failure: Option<F>) -> Result<Reply, CallError> {
         agent: "a".parse().expect("a name"),
         number: 1,
         failure: failure.clone(),
+        answers: None,
         usage: Usage {
             fuel: 7,
             wall_us: micros,

@@ -149,6 +149,7 @@ impl Breaking {
             number,
             failure: Some(failure),
             usage: Usage::default(),
+            answers: None,
         });
         error
     }

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::id::{Digest, RunId};
 use crate::record::Record;
 use crate::store::{
-    Backend, Blobs, Caps, Cas, Claim, Cursor, Expect, Head, Hints, Kv, KvAdd, KvCas, KvEntry,
-    KvQuota, KvValue, LaneId, Lease, Put, Queue, QueueTask, Result, Rev, RunLog, RunSummary,
+    Backend, Blobs, Caps, Cas, Claim, Cursor, Expect, Head, Hints, Kv, KvAdd, KvBy, KvCas, KvChange,
+    KvEntry, KvQuota, KvSpace, KvValue, LaneId, Lease, Put, Queue, QueueTask, Result, Rev, RunLog, RunSummary,
     SharedBackend, Stored,
 };
 
@@ -148,12 +148,21 @@ impl Kv for Mortal {
         expect: Expect,
         value: Option<KvValue>,
         quota: KvQuota,
+        by: &KvBy,
     ) -> Result<KvCas> {
-        self.ask(self.inner.kv().cas(ns, key, expect, value, quota))
+        self.ask(self.inner.kv().cas(ns, key, expect, value, quota, by))
             .await
     }
-    async fn add(&self, ns: &str, key: &str, delta: i64, quota: KvQuota) -> Result<KvAdd> {
-        self.ask(self.inner.kv().add(ns, key, delta, quota)).await
+    async fn add(
+        &self,
+        ns: &str,
+        key: &str,
+        delta: i64,
+        quota: KvQuota,
+        by: &KvBy,
+    ) -> Result<KvAdd> {
+        self.ask(self.inner.kv().add(ns, key, delta, quota, by))
+            .await
     }
     async fn keys(
         &self,
@@ -164,6 +173,19 @@ impl Kv for Mortal {
     ) -> Result<Vec<String>> {
         self.ask(self.inner.kv().keys(ns, prefix, after, limit))
             .await
+    }
+    async fn history(
+        &self,
+        ns: &str,
+        key: Option<&str>,
+        after: Rev,
+        limit: usize,
+    ) -> Result<Vec<KvChange>> {
+        self.ask(self.inner.kv().history(ns, key, after, limit))
+            .await
+    }
+    async fn spaces(&self) -> Result<Vec<KvSpace>> {
+        self.ask(self.inner.kv().spaces()).await
     }
 }
 
@@ -195,6 +217,9 @@ impl Backend for Mortal {
     }
     fn queue(&self) -> &dyn Queue {
         self
+    }
+    fn answers(&self) -> Arc<dyn crate::answers::Answers> {
+        self.inner.answers()
     }
     fn kv(&self) -> &dyn Kv {
         self
