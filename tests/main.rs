@@ -14,6 +14,7 @@ mod capabilities;
 mod neighbours;
 mod sandbox;
 
+mod events;
 mod recovery;
 
 mod layers;

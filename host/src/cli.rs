@@ -12,10 +12,12 @@ mod flow;
 mod host;
 mod input;
 mod progress;
+mod recording;
 mod report;
 mod run;
 mod runs;
 mod state;
+mod serve;
 mod steer;
 mod ui;
 
@@ -92,7 +94,7 @@ impl Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs a flow to its end.
+    /// Runs a flow to its end, or serves an event-driven one until Ctrl-C.
     ///
     /// Progress goes to standard error, the flow's output to standard output. Ctrl-C stops the agents and leaves a run that
     /// `kennel runs resume` finishes.
@@ -104,6 +106,8 @@ enum Command {
         flow: PathBuf,
         #[command(flatten)]
         input: InputArgs,
+        #[command(flatten)]
+        serving: serve::ServeArgs,
     },
     /// Gives one agent one task, without a flow.
     #[command(after_help = "Example:\n  kennel call summarize --text \"$(cat notes.txt)\"")]
@@ -194,7 +198,11 @@ pub fn main() -> ExitCode {
 impl Command {
     async fn execute(self, options: &Options) -> Result<(), CliError> {
         match self {
-            Self::Run { flow, input } => run::run(options, &flow, &input).await,
+            Self::Run {
+                flow,
+                input,
+                serving,
+            } => run::run(options, &flow, &input, &serving).await,
             Self::Call(args) => call::call(options, &args).await,
             Self::Agents { command } => agents::agents(options, command.unwrap_or_default()).await,
             Self::Flow { command } => flow::flow(options, command).await,

@@ -117,18 +117,6 @@ pub struct Engine {
     publish: Option<Arc<Publish>>,
 }
 
-/// A run to be accepted.
-pub struct Admission {
-    /// The run; one that was made from an event always has the same id, so that it is accepted once.
-    pub run: RunId,
-    /// The agents it may call.
-    pub agents: BTreeMap<AgentName, Digest>,
-    /// Its input, which must have been checked against the plan's schema.
-    pub input: Value,
-    /// The event that starts it.
-    pub cause: Option<Cause>,
-}
-
 /// What became of asking a run to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopping {
@@ -170,42 +158,19 @@ impl Engine {
         input: Value,
     ) -> Result<RunId, EngineError> {
         let run = RunId::generate();
-        let admission = Admission {
-            run,
-            agents,
-            input,
-            cause: None,
-        };
-        self.admit(plan, admission).await?;
+        let started = started(plan, agents, input, None);
+        Journal::of_new(self, run).append(&[started]).await?;
+        self.enqueue_or_forget(run).await?;
         Ok(run)
     }
 
-    /// Like [`accept`](Self::accept), under an id of the caller's. `false` when there is a run with that id already: it was
-    /// accepted before.
-    pub async fn admit(&self, plan: &Plan, admission: Admission) -> Result<bool, EngineError> {
-        let Admission {
-            run,
-            agents,
-            input,
-            cause,
-        } = admission;
-        let started = Event::RunStarted {
-            flow: plan.name.clone(),
-            digest: plan.digest,
-            source: plan.source.clone(),
-            agents,
-            input: Held::Inline(Arc::new(input)),
-            sources: plan.sources.clone(),
-            event: cause.map(Arc::new),
-            forked_from: None,
-        };
-        match Journal::of_new(self, run).append(&[started]).await {
-            Ok(_) => {}
-            Err(EngineError::Fenced(_)) => return Ok(false),
-            Err(error) => return Err(error),
+    async fn enqueue_or_forget(&self, run: RunId) -> Result<(), EngineError> {
+        if let Err(error) = self.enqueue(run).await {
+            // A run that was refused must not be found and executed later.
+            self.backend.log().purge(run).await?;
+            return Err(error);
         }
-        self.enqueue_or_forget(run).await?;
-        Ok(true)
+        Ok(())
     }
 
     /// Stops a run for good: at once when nobody drives it, through whoever does otherwise. `by` is told in the journal.
@@ -257,15 +222,6 @@ impl Engine {
         let asked = state.steps().filter(asks).map(|step| step.path.clone());
         let asked: Vec<_> = asked.collect();
         control::forget(self.backend.as_ref(), state.run(), asked).await?;
-        Ok(())
-    }
-
-    async fn enqueue_or_forget(&self, run: RunId) -> Result<(), EngineError> {
-        if let Err(error) = self.enqueue(run).await {
-            // A run that was refused must not be found and executed later.
-            self.backend.log().purge(run).await?;
-            return Err(error);
-        }
         Ok(())
     }
 
@@ -387,6 +343,25 @@ impl Engine {
             Put::Queued | Put::Duplicate => Ok(()),
             Put::Full => Err(EngineError::Full),
         }
+    }
+}
+
+/// The first record of a run.
+fn started(
+    plan: &Plan,
+    agents: BTreeMap<AgentName, Digest>,
+    input: Value,
+    cause: Option<Cause>,
+) -> Event {
+    Event::RunStarted {
+        flow: plan.name.clone(),
+        digest: plan.digest,
+        source: plan.source.clone(),
+        agents,
+        input: Held::Inline(Arc::new(input)),
+        sources: plan.sources.clone(),
+        event: cause.map(Arc::new),
+        forked_from: None,
     }
 }
 

@@ -8,6 +8,7 @@ use super::exit::CliError;
 use super::{Options, ui};
 use crate::engine::Engine;
 use crate::health::{Book, Page};
+use crate::engine::emit::publisher;
 use crate::registry::{Loader, Plugin, Refused, Registry};
 use crate::sandbox::compile::{CompileLimits, Compiler};
 use crate::sandbox::prescan::ScanCaps;
@@ -101,7 +102,7 @@ pub(super) fn warn_missing(plugin: &Plugin) {
 
 /// The engine of runs over a store.
 pub(super) fn engine(backend: SharedBackend) -> Engine {
-    Engine::new(backend, GIVE_UP)
+    Engine::new(backend.clone(), GIVE_UP).publishing(publisher(backend))
 }
 
 /// Opens everything. Plugins that are refused are told on standard error; they stop only a command that needs them.

@@ -32,6 +32,16 @@ pub(crate) struct InputArgs {
 }
 
 impl InputArgs {
+    /// Refuses an input for what takes none, and says why.
+    pub(super) fn refuse(&self, why: &str) -> Result<(), CliError> {
+        match self.input.is_some() || self.text.is_some() || !self.set.is_empty() {
+            true => Err(CliError::Usage(format!(
+                "no input is taken: {why}\n  help: leave --input, --text and --set out, and emit events with `kennel emit`"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// The input; null when nothing was given. Files are put into `blobs`.
     pub(crate) async fn read(&self, blobs: &dyn Blobs) -> Result<Value, CliError> {
         if let Some(text) = &self.text {

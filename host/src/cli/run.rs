@@ -1,4 +1,4 @@
-//! `kennel run` and what it shares with `kennel runs resume`: driving one run while somebody watches.
+//! `kennel run` for a flow with one beginning, and what it shares with `kennel runs resume`: driving one run while somebody watches.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,15 +8,21 @@ use super::host::Host;
 use super::input::InputArgs;
 use super::progress::Progress;
 use super::report::Report;
-use super::{Options, flow, host, ui};
+use super::serve::ServeArgs;
+use super::{Options, flow, host, serve, ui};
 use crate::engine::state::RunState;
 use crate::flow as flows;
 use crate::id::{AgentName, RunId};
-use crate::plan::Plan;
+use crate::plan::{Entry, Plan};
 use crate::policy::NotLoaded;
 
 /// Runs the flow in `file`.
-pub(super) async fn run(options: &Options, file: &Path, input: &InputArgs) -> Result<(), CliError> {
+pub(super) async fn run(
+    options: &Options,
+    file: &Path,
+    input: &InputArgs,
+    serving: &ServeArgs,
+) -> Result<(), CliError> {
     let plan = flow::read(file, options.json)?;
     let host = host::open(options).await?;
     // Before the flow is blamed for an agent that is there, but refused.
@@ -28,6 +34,15 @@ pub(super) async fn run(options: &Options, file: &Path, input: &InputArgs) -> Re
         return Err(refused);
     }
     flow::check(&plan, &host.registry.catalogue(), file, options.json)?;
+    let handlers = match &plan.entry {
+        Entry::On(handlers) => Some(handlers.clone()),
+        Entry::Root(_) => None,
+    };
+    if let Some(handlers) = handlers {
+        input.refuse("an event-driven flow gets the data of events as its input")?;
+        return serve::serve(options, &host, plan, handlers, serving).await;
+    }
+    serving.check(&plan)?;
     let input = input.read(host.backend.blobs()).await?;
     if let Err(failure) = flows::check_input(&plan.name, plan.input.as_ref(), &input) {
         let said = ui::safe(&failure.message);

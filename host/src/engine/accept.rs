@@ -1,14 +1,13 @@
 //! Accepting the run that an event starts: as durable as any other, and once, however often the event comes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::journal::Journal;
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, started};
 use crate::event::CloudEvent;
 use crate::id::{AgentName, Digest, RunId};
 use crate::plan::Plan;
-use crate::record::{Event, Held};
+use crate::record::{Cause, Event};
 use crate::store::StoreError;
 
 /// How an event's run was found.
@@ -35,13 +34,14 @@ impl Engine {
         run: RunId,
         event: &CloudEvent,
     ) -> Result<Accepted, EngineError> {
-        let started = Event::RunStarted {
-            flow: plan.name.clone(),
-            digest: plan.digest,
-            source: plan.source.clone(),
-            agents,
-            input: Held::Inline(Arc::new(event.data.clone())),
+        let cause = Cause {
+            id: event.id.clone(),
+            source: event.source.clone(),
+            event_type: event.event_type.clone(),
+            subject: event.subject.clone(),
+            time: event.time,
         };
+        let started = started(plan, agents, event.data.clone(), Some(cause));
         let found = match Journal::of_new(self, run).append(&[started]).await {
             Ok(_) => Accepted::New,
             // Whoever came first may have crashed before the run was in the queue.

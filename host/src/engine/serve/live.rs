@@ -109,13 +109,15 @@ impl Engine {
         run: RunId,
     ) -> Result<Option<&'static str>, EngineError> {
         let history = self.history(run).await?;
-        Ok(if history.source != serving.plan.source {
-            Some("it was started with another version of the flow")
-        } else if history.agents != serving.agents {
-            Some("it was started with other versions of its agents")
-        } else {
-            None
-        })
+        Ok(
+            if history.source != serving.plan.source || history.sources != serving.plan.sources {
+                Some("it was started with another version of the flow")
+            } else if history.agents != serving.agents {
+                Some("it was started with other versions of its agents")
+            } else {
+                None
+            },
+        )
     }
 }
 

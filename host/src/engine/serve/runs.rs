@@ -73,7 +73,8 @@ impl<'a> Runs<'a> {
             self.tally.ignored += 1;
             return true;
         }
-        let Err(failure) = flow::check_input(&self.serving.plan, &event.data) else {
+        let plan = &self.serving.plan;
+        let Err(failure) = flow::check_input(&plan.name, plan.input.as_ref(), &event.data) else {
             return false;
         };
         self.tally.refused += 1;

@@ -62,7 +62,7 @@ struct Bench {
     said: Mutex<Vec<String>>,
 }
 
-const FLOW: &str = "kennel: 1\nsequential: [{agent: a}]\ninput: {type: object}";
+const FLOW: &str = "kennel: 1\non: {price: {agent: a}}\ninput: {type: object}";
 
 impl Bench {
     fn over(backend: SharedBackend, flow: &str, agent: Arc<Echo>) -> Self {
