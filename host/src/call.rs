@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -20,6 +21,11 @@ use crate::slots::Priority;
 pub trait Call: Send + Sync {
     /// Handles one request to its end. Dropping the future cancels it: guests are stopped at their next yield.
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, CallError>>;
+
+    /// Whether it handles several requests together, as [`Request::together`] says.
+    fn batches(&self) -> bool {
+        false
+    }
 }
 
 /// One task on its way down. Cloning is cheap: the input is shared.
@@ -31,6 +37,8 @@ pub struct Request {
     pub skill: Option<SkillName>,
     /// What the agent gets.
     pub input: Arc<Payload>,
+    /// Requests that are to be handled together with this one, which is the first of them. Only for whoever [batches](Call::batches).
+    pub together: Option<Arc<Together>>,
     /// What identifies the question to the answer cache instead of the whole input: the value of `cache.key`.
     pub cache_key: Option<Arc<Payload>>,
     /// What the fallbacks of the call step get, in their order. One that is not listed gets `input`.
@@ -58,6 +66,7 @@ impl Request {
             task_id: task_id.into(),
             skill: None,
             input,
+            together: None,
             cache_key: None,
             alternatives: Arc::default(),
             attempt: 1,
@@ -82,6 +91,47 @@ impl Request {
             alternatives: given.alternatives,
             ..self.clone()
         }
+    }
+}
+
+/// Several requests of one skill in one call, and what becomes of each of them.
+pub struct Together {
+    requests: Vec<Request>,
+    results: Mutex<Option<Vec<Result<Reply, CallError>>>>,
+}
+
+impl Together {
+    /// These requests, in the order of their results.
+    pub fn new(requests: Vec<Request>) -> Self {
+        Self {
+            requests,
+            results: Mutex::default(),
+        }
+    }
+
+    /// The requests.
+    pub fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+
+    /// Leaves the results, one for each request, for whoever put them together. Gives back the first, as the answer of the call.
+    pub fn give(&self, results: Vec<Result<Reply, CallError>>) -> Result<Reply, CallError> {
+        let first = results.first().cloned().unwrap_or_else(|| {
+            let message = "a batch had no results";
+            Err(CallError::new(FailureKind::HostError, message))
+        });
+        *self.results.lock() = Some(results);
+        first
+    }
+
+    /// Looks at the results; `None` when the call ended before there were any.
+    pub fn look<T>(&self, look: impl FnOnce(&[Result<Reply, CallError>]) -> T) -> Option<T> {
+        self.results.lock().as_deref().map(look)
+    }
+
+    /// Takes the results.
+    pub fn take(&self) -> Option<Vec<Result<Reply, CallError>>> {
+        self.results.lock().take()
     }
 }
 
@@ -225,6 +275,9 @@ pub struct Trail {
     /// The agent that was asked instead because the host was busy or the budget used up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub degraded_to: Option<AgentName>,
+    /// How many tasks were handled together, when this was one of several. Each has its share of what they used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u32>,
 }
 
 /// One try.
@@ -308,6 +361,7 @@ impl Trail {
             cached: later.cached,
             fell_back_to: later.fell_back_to,
             degraded_to: later.degraded_to,
+            batch: later.batch,
         }
     }
 }

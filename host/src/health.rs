@@ -9,7 +9,7 @@ pub mod quarantine;
 mod tally;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -125,9 +125,14 @@ impl Health {
             );
             Failure::new(FailureKind::BreakerOpen, message)
         })?;
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let tasks = request
+            .together
+            .as_ref()
+            .map_or(1, |all| all.requests().len() as u64);
+        self.in_flight.fetch_add(tasks, Ordering::Relaxed);
         Ok(Watch {
             health: self.clone(),
+            tasks,
             began: now,
             bounds: request.bounds,
             deadline: timeout
@@ -135,8 +140,15 @@ impl Health {
                 .into_iter()
                 .chain(request.deadline)
                 .min(),
-            told: false,
+            told: AtomicBool::new(false),
         })
+    }
+
+    /// Ends a quarantine: somebody knows that the agent works again.
+    pub fn release(&self) {
+        let mut state = self.state.lock();
+        state.quarantine = Quarantine::default();
+        state.changed = true;
     }
 
     /// Why a task would not be let through now.
@@ -212,28 +224,24 @@ impl Health {
 /// One task that was let through, or several in one sandbox. Dropping it without a word means that nobody waits any more.
 pub struct Watch {
     health: Arc<Health>,
+    tasks: u64,
     began: Instant,
     bounds: Bounds,
     deadline: Option<Instant>,
-    told: bool,
+    told: AtomicBool,
 }
 
 impl Watch {
-    /// Takes what became of it.
-    pub fn ended(self, result: &Result<Reply, CallError>) {
-        self.all_ended(std::slice::from_ref(result));
-    }
-
-    /// Takes what became of tasks that one sandbox did together: each counts, but the sandbox ended once.
-    pub fn all_ended(mut self, results: &[Result<Reply, CallError>]) {
-        self.told = true;
+    /// Takes what became of the tasks: each counts, but the sandbox ended once.
+    pub fn saw(&self, results: &[Result<Reply, CallError>]) {
+        self.told.store(true, Ordering::Relaxed);
         let health = &self.health;
         let mut verdict = Verdict::Neither;
         let mut state = health.state.lock();
         for result in results {
             let of_one = match result {
                 Ok(_) => Verdict::Answered,
-                Err(error) => health.verdict(error.failure.kind, &self),
+                Err(error) => health.verdict(error.failure.kind, self),
             };
             verdict = match (verdict, of_one) {
                 (Verdict::Answered, _) | (_, Verdict::Answered) => Verdict::Answered,
@@ -248,8 +256,10 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.health.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if !self.told {
+        self.health
+            .in_flight
+            .fetch_sub(self.tasks, Ordering::Relaxed);
+        if !self.told.load(Ordering::Relaxed) {
             let mut state = self.health.state.lock();
             let now = Instant::now();
             state.quarantine.ended(self.began, now, Verdict::Neither);

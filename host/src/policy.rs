@@ -3,6 +3,7 @@
 //! [`stack`] is the only place that knows their order. No policy touches a journal, a plugin or a clock of its own: what happened
 //! rides back as the trail, and waiting is tokio's.
 
+mod batch;
 mod breaker;
 mod cache;
 mod degrade;
@@ -30,6 +31,7 @@ use crate::id::{AgentName, Digest, SkillName};
 use crate::plan::{CallStep, Callee, Policy};
 use crate::slots::{Priority, Slots};
 
+pub use batch::Batches;
 pub use breaker::{Breakers, Snapshot, Standing};
 pub use cache::AnswerCache;
 
@@ -78,6 +80,8 @@ pub struct Shared {
     pub slots: Arc<Slots>,
     /// Which agents are not asked at the moment.
     pub breakers: Arc<Breakers>,
+    /// Batches that are being gathered.
+    pub batches: Arc<Batches>,
 }
 
 impl Shared {
@@ -112,8 +116,8 @@ fn no_skill(skill: Option<&SkillName>) -> String {
     }
 }
 
-/// The policies of `call` around its agent, outermost first: degrade → fallback → route → cache → retry → circuit breaker → watch → limit →
-/// sandbox.
+/// The policies of `call` around its agent, outermost first: degrade → fallback → route → cache → retry → circuit breaker →
+/// batch → watch → limit → sandbox.
 ///
 /// Costs an allocation for each policy in use and no copy of what is shared, so a stack may be built for every call. It sets the
 /// request's skill and lowers its bounds as `call` says; a retry waits without being in flight, and each attempt has its own turn.
@@ -195,6 +199,8 @@ fn around(
     let inner = base.call.clone();
     let inner = limit::wrap(inner, agent, policy.timeout, &shared.slots);
     let inner = watch::wrap(inner, &base.health, policy.timeout);
+    let rule = policy.batch.as_ref().filter(|_| base.call.batches());
+    let inner = batch::wrap(inner, base.digest, rule, policy.timeout, &shared.batches);
     let breaker = policy.circuit_breaker.as_ref();
     let inner = breaker::wrap(inner, agent, breaker, &shared.breakers);
     let inner = retry::wrap(inner, agent, policy.retry.as_ref());

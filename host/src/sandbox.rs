@@ -2,6 +2,7 @@
 //!
 //! The only part of the host that knows wasmtime. It refuses to retry, to queue and to keep instances: those are policies, or leaks.
 
+mod batch;
 pub mod bindings;
 mod blobs;
 pub mod cache;
@@ -174,7 +175,7 @@ impl Sandbox {
         };
         let errand = Errand {
             task_id: Arc::from("describe"),
-            input: None,
+            inputs: Vec::new(),
             deadline: Instant::now() + self.plugin.limits.timeout.0.min(DESCRIBE_TIME),
             bounds: Bounds {
                 fuel: Some(DESCRIBE_FUEL),
@@ -232,7 +233,7 @@ impl Sandbox {
         let own = Instant::now() + self.plugin.limits.timeout.0;
         let errand = Errand {
             task_id: task_id.clone(),
-            input: Some(input.clone()),
+            inputs: vec![input.clone()],
             deadline: deadline.map_or(own, |deadline| deadline.min(own)),
             bounds,
             lineage,
@@ -254,6 +255,16 @@ impl Sandbox {
         });
         let (answer, mut usage) = run.await;
         usage.bytes_in = input.size() as u64;
+        self.ended(attempt, answer, usage)
+    }
+
+    /// The end of one task: its output is checked, and what it used is written down.
+    fn ended(
+        &self,
+        attempt: u32,
+        answer: Result<Result<wit::PayloadResult, wit::Error>, Failure>,
+        mut usage: Usage,
+    ) -> Result<Reply, CallError> {
         let output = answer
             .and_then(|answer| answer.map_err(|error| outcome::reported(&error)))
             .and_then(|output| {
@@ -309,6 +320,14 @@ impl Sandbox {
 
 impl Call for Sandbox {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
-        Box::pin(self.handle(request))
+        match request.together.clone() {
+            None => Box::pin(self.handle(request)),
+            Some(together) => Box::pin(self.handle_together(request, together)),
+        }
+    }
+
+    /// Not when the agent calls others: whose budget and chain of callers would they have?
+    fn batches(&self) -> bool {
+        self.exports.batch.is_some() && self.plugin.effective.peers.is_empty()
     }
 }

@@ -40,7 +40,7 @@ fn end(micros: u64, failure: Option<F>) -> Result<Reply, CallError> {
 
 pub(super) fn task(health: &Arc<Health>, micros: u64, failure: Option<F>) {
     let watch = health.admit(&request(), None).expect("it is let through");
-    watch.ended(&end(micros, failure));
+    watch.saw(&[end(micros, failure)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +92,7 @@ async fn a_batch_counts_each_task_but_its_sandbox_once() {
     let health = Arc::new(Health::default());
     let watch = health.admit(&request(), None).expect("it is let through");
     let many: Vec<_> = (0..2 * FAULTS).map(|_| end(1, Some(F::Trapped))).collect();
-    watch.all_ended(&many);
+    watch.saw(&many);
     assert_eq!(health.refuses(), None);
     assert_eq!(health.report().tally.completed(), u64::from(2 * FAULTS));
 }

@@ -169,6 +169,7 @@ impl House {
                 cache: Arc::new(AnswerCache::default()),
                 slots: Arc::new(Slots::new(sizes)),
                 breakers: Arc::default(),
+                batches: Arc::default(),
             },
         };
         Self {

@@ -32,6 +32,7 @@ struct Watched {
 impl Call for Watched {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
         Box::pin(async move {
+            let together = request.together.clone();
             let watch = self
                 .health
                 .admit(&request, self.timeout)
@@ -40,7 +41,11 @@ impl Call for Watched {
                     trail: Trail::default(),
                 })?;
             let result = self.inner.call(request).await;
-            watch.ended(&result);
+            let counted =
+                together.is_some_and(|together| together.look(|all| watch.saw(all)).is_some());
+            if !counted {
+                watch.saw(std::slice::from_ref(&result));
+            }
             result
         })
     }

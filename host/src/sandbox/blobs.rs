@@ -1,6 +1,7 @@
 //! `blobs` for guests: bytes that JSON refers to. A task reads what its input refers to and what it wrote itself, nothing else.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::bindings::kennel::agent::blobs;
 use super::bindings::kennel::agent::types::BlobResult;
@@ -15,19 +16,18 @@ use crate::payload::{BlobRef, Payload};
 pub(super) struct Readable(HashMap<Digest, String>);
 
 impl Readable {
-    /// Those that `input` refers to, at any depth.
-    fn of(input: Option<&Payload>) -> Self {
-        let Some(Payload::Json(text)) = input else {
-            return Self::default();
-        };
-        // The input was checked to be JSON; if it were not, it would refer to nothing.
-        let value = serde_json::from_str(text).unwrap_or_default();
-        Self(
-            BlobRef::all_in(&value)
-                .into_iter()
-                .map(|blob| (blob.digest, blob.media_type))
-                .collect(),
-        )
+    /// Those that `inputs` refer to, at any depth.
+    fn of(inputs: &[Arc<Payload>]) -> Self {
+        let mut readable = HashMap::new();
+        for input in inputs {
+            if let Payload::Json(text) = &**input {
+                // The input was checked to be JSON; if it were not, it would refer to nothing.
+                let value = serde_json::from_str(text).unwrap_or_default();
+                let blobs = BlobRef::all_in(&value).into_iter();
+                readable.extend(blobs.map(|blob| (blob.digest, blob.media_type)));
+            }
+        }
+        Self(readable)
     }
 }
 
@@ -36,7 +36,7 @@ impl Task {
         let Self {
             readable, errand, ..
         } = self;
-        readable.get_or_insert_with(|| Readable::of(errand.input.as_deref()))
+        readable.get_or_insert_with(|| Readable::of(&errand.inputs))
     }
 }
 

@@ -82,6 +82,7 @@ pub fn imports(
 pub(super) struct Exports {
     pub(super) handler: exports::handler::GuestIndices,
     pub(super) card: Option<exports::card::GuestIndices>,
+    pub(super) batch: Option<exports::batch::GuestIndices>,
 }
 
 /// Checks imports and exports and prepares everything that instances of `component` have in common.
@@ -115,7 +116,15 @@ pub(super) fn link(
         agent: agent.clone(),
     })?;
     let card = exports::card::GuestIndices::new(&pre).ok();
-    Ok((pre, Exports { handler, card }))
+    let batch = exports::batch::GuestIndices::new(&pre).ok();
+    Ok((
+        pre,
+        Exports {
+            handler,
+            card,
+            batch,
+        },
+    ))
 }
 
 /// Everything that `effective` allows, and nothing else.

@@ -26,7 +26,8 @@ const YIELD_EVERY: u64 = 1_000_000;
 /// Who asks, for what, within which bounds.
 pub(super) struct Errand {
     pub(super) task_id: Arc<str>,
-    pub(super) input: Option<Arc<Payload>>,
+    /// The inputs of its tasks: one, unless several are handled together.
+    pub(super) inputs: Vec<Arc<Payload>>,
     pub(super) deadline: Instant,
     pub(super) bounds: Bounds,
     pub(super) lineage: Lineage,
@@ -125,10 +126,12 @@ pub(super) fn store(plugin: &Arc<Plugin>, errand: Errand) -> wasmtime::Result<St
         .bounds
         .memory
         .map_or(limits.memory.0, |bound| bound.min(limits.memory.0));
-    let fuel = errand
-        .bounds
+    // Tasks that are handled together have the fuel of all of them; every other limit is that of one.
+    let most = limits
         .fuel
-        .map_or(limits.fuel.0, |bound| bound.min(limits.fuel.0));
+        .0
+        .saturating_mul(errand.inputs.len().max(1) as u64);
+    let fuel = errand.bounds.fuel.map_or(most, |bound| bound.min(most));
     let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX);
     let mut table = ResourceTable::new();
     table.set_max_capacity(handles);
