@@ -12,6 +12,7 @@ mod flow;
 mod host;
 mod input;
 mod progress;
+mod replay;
 mod report;
 mod run;
 mod runs;
@@ -118,7 +119,7 @@ enum Command {
         #[command(subcommand)]
         command: flow::FlowCommand,
     },
-    /// Lists, shows, follows, stops, answers and resumes runs.
+    /// Lists, shows, follows, stops, answers, resumes and replays runs.
     Runs {
         #[command(subcommand)]
         command: Option<runs::RunsCommand>,
