@@ -13,6 +13,7 @@ mod host;
 mod input;
 mod progress;
 mod recording;
+mod replay;
 mod report;
 mod run;
 mod runs;
@@ -122,7 +123,7 @@ enum Command {
         #[command(subcommand)]
         command: flow::FlowCommand,
     },
-    /// Lists, shows, follows, stops, answers and resumes runs.
+    /// Lists, shows, follows, stops, answers, resumes and replays runs.
     Runs {
         #[command(subcommand)]
         command: Option<runs::RunsCommand>,

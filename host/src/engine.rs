@@ -11,6 +11,7 @@ mod drive;
 pub mod emit;
 pub mod fork;
 mod journal;
+pub mod replay;
 pub mod serve;
 pub mod state;
 

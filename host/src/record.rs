@@ -184,6 +184,16 @@ impl Event {
     }
 }
 
+impl Event {
+    /// What happened on the way to the end of a step, to be replaced.
+    pub fn trail_mut(&mut self) -> Option<&mut Trail> {
+        match self {
+            Self::StepSucceeded { trail, .. } | Self::StepFailed { trail, .. } => Some(trail),
+            _ => None,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(

@@ -171,8 +171,17 @@ fn step_report(state: &RunState, step: &StepState) -> Option<StepReport> {
         failure,
         begun: step.begun,
         usage,
-        trail: step.trail.clone(),
+        trail: without_answers(&step.trail),
     })
+}
+
+/// A trail as people and programs are told it: what the host answered is for replays only.
+fn without_answers(trail: &Trail) -> Trail {
+    let mut trail = trail.clone();
+    for attempt in &mut trail.attempts {
+        attempt.answers = None;
+    }
+    trail
 }
 
 /// One row an attempt; one row for a step without any.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::exit::CliError;
 use super::report::Report;
 use super::steer::{self, ApproveArgs, ForkArgs};
-use super::{Options, host, run, ui};
+use super::{Options, host, replay, run, ui};
 use crate::engine::History;
 use crate::engine::state::RunState;
 use crate::flow as flows;
@@ -62,6 +62,15 @@ pub(super) enum RunsCommand {
     /// Starts a new run that reuses the outputs of another before a step, and drives it.
     #[command(after_help = "Example:\n  kennel runs fork 01J… --from summary --set sentences=5")]
     Fork(ForkArgs),
+    /// Executes every recorded attempt of a run again, in isolation, and compares what comes out.
+    ///
+    /// The agents get the recorded inputs, and from the host the recorded answers: the time, randomness, state, peers and HTTP. Nothing
+    /// outside is touched, and the run stays as it is. Granted files are read as they are now. Exit code 1 when anything differs.
+    #[command(after_help = "Example:\n  kennel runs replay 01KC3H9DZ5QEXAMPLERUNID000 --json")]
+    Replay {
+        /// The run.
+        run: RunId,
+    },
 }
 
 impl Default for RunsCommand {
@@ -85,6 +94,7 @@ pub(super) async fn runs(options: &Options, command: RunsCommand) -> Result<(), 
         }
         RunsCommand::Approve(args) => steer::approve(options, &args).await,
         RunsCommand::Fork(args) => steer::fork(options, &args).await,
+        RunsCommand::Replay { run } => replay::replay(options, run).await,
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Engine, EngineError};
+use crate::call::Answers;
 use crate::id::RunId;
 use crate::payload::BlobRef;
 use crate::record::{Event, Held, Record, VERSION};
@@ -19,6 +20,13 @@ use crate::store::{Cas, Lane, LaneId, Rev, SharedBackend, StoreError, Stored};
 /// Values up to about this many bytes stand in the journal itself; larger ones become blobs. The cluster's messages carry 64 KiB, and a
 /// record holds more than its value.
 const INLINE_MAX: usize = 32 << 10;
+
+/// The host's answers to an attempt stand in the journal up to this many bytes. Nobody but a replay reads them, so they are moved out
+/// of everybody's way sooner than values.
+const ANSWERS_MAX: usize = 4 << 10;
+
+/// What the media type of answers that became a blob is.
+const ANSWERS: &str = "application/vnd.kennel.answers";
 
 /// What the media type of a value that became a blob is.
 const JSON: &str = "application/json";
@@ -101,6 +109,23 @@ impl Journal {
                 media_type: JSON.into(),
                 size,
             });
+        }
+        for attempt in record
+            .event
+            .trail_mut()
+            .into_iter()
+            .flat_map(|trail| &mut trail.attempts)
+        {
+            if let Some(Answers::Inline(bytes)) = &attempt.answers
+                && bytes.len() > ANSWERS_MAX
+            {
+                let size = bytes.len() as u64;
+                attempt.answers = Some(Answers::Blob(BlobRef {
+                    digest: self.backend.blobs().put(bytes.clone()).await?,
+                    media_type: ANSWERS.into(),
+                    size,
+                }));
+            }
         }
         Ok(record)
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::call::{CallError, Reply, Request, Trail};
+use crate::call::{Answers, Attempt, CallError, Reply, Request, Trail, Usage};
 use crate::failure::FailureKind;
 use crate::flow;
 use crate::payload::{Blob, Payload};
@@ -296,6 +296,83 @@ async fn large_values_become_blobs_and_come_back() {
     assert!(heaviest < Some(64 << 10), "{heaviest:?}");
     let again = bench.drive(run).await.expect("read back");
     assert_eq!(again.outcome(), Some(&output(large)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_value_that_comes_again_is_one_blob() {
+    let large = json!({ "text": "x".repeat(100_000) });
+    let bench = Bench::new(MemoryStore::new(), THREE, &[]);
+    let mut digests = Vec::new();
+    for _ in 0..2 {
+        let run = bench.accept(large.clone()).await;
+        bench.drive(run).await.expect("driven");
+        let stored = bench.store.log().replay(run).await.expect("replayed");
+        digests.extend(
+            stored
+                .iter()
+                .filter_map(|stored| match stored.record.event.value() {
+                    Some(Held::Blob(blob)) => Some(blob.digest),
+                    _ => None,
+                }),
+        );
+    }
+    assert!(
+        digests.len() > 4,
+        "the input, each output and the run's, twice"
+    );
+    digests.dedup();
+    assert_eq!(digests, [Digest::of(large.to_string().as_bytes())]);
+}
+
+/// An agent that echoes, and whose host answered with so many bytes.
+struct Told(usize);
+
+impl Call for Told {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
+        let attempt = Attempt {
+            agent: "told".parse().expect("a name"),
+            number: request.attempt,
+            failure: None,
+            usage: Usage::default(),
+            answers: Some(Answers::Inline(vec![7; self.0].into())),
+        };
+        let trail = Trail {
+            attempts: vec![attempt],
+            ..Trail::default()
+        };
+        let output = request.input;
+        async move { Ok(Reply { output, trail }) }.boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_host_answered_is_kept_with_the_attempt_and_a_large_answer_as_a_blob() {
+    for (size, is_blob) in [(4 << 10, false), (5 << 10, true)] {
+        let source = "kennel: 1\nsequential: [{agent: a}]";
+        let mut bench = Bench::new(MemoryStore::new(), source, &[]);
+        for call in bench.calls.values_mut() {
+            *call = Arc::new(Told(size));
+        }
+        let run = bench.accept(json!(1)).await;
+        bench.drive(run).await.expect("driven");
+        let history = bench.engine().history(run).await.expect("a history");
+        let answers = history
+            .records
+            .iter()
+            .find_map(|record| match &record.event {
+                Event::StepSucceeded { trail, .. } => trail.attempts[0].answers.clone(),
+                _ => None,
+            });
+        let kept = match answers.expect("kept") {
+            Answers::Inline(bytes) if !is_blob => bytes,
+            Answers::Blob(blob) if is_blob => {
+                let bytes = bench.store.blobs().get(blob.digest).await;
+                bytes.expect("read").expect("there")
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(kept, vec![7; size]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
