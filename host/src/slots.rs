@@ -18,7 +18,6 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use self::gate::{Entry, Gate, Pass, Waited};
-pub use self::line::AGE;
 pub use self::priority::Priority;
 use crate::id::AgentName;
 

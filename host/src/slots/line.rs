@@ -13,7 +13,7 @@ use crate::id::AgentName;
 
 /// How long a task waits, all its waits together, before it counts as one class more urgent: `background` is `critical` after eight
 /// seconds, well before the minute that a task has by default.
-pub const AGE: Duration = Duration::from_secs(2);
+pub(super) const AGE: Duration = Duration::from_secs(2);
 
 /// What waits, with its order.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
 
+use super::line::AGE;
 use super::turn::Executing;
 use super::*;
 
