@@ -26,7 +26,10 @@ fn served(kennel: &Kennel, file: &str) -> Running {
     let before = subscriptions(kennel);
     let mut running = kennel.start(["run", file, "--json"]);
     until("the flow listens", || {
-        assert!(!running.wait_for(std::time::Duration::ZERO), "it ended before it listened");
+        assert!(
+            !running.wait_for(std::time::Duration::ZERO),
+            "it ended before it listened"
+        );
         // The time of the subscription is another one than before.
         (subscriptions(kennel) != before).then_some(())
     });
@@ -39,26 +42,40 @@ fn subscriptions(kennel: &Kennel) -> Value {
 
 fn emit(kennel: &Kennel, id: &str, key: &str) -> Value {
     let data = json!({ "key": key, "price": 7 }).to_string();
-    let args = ["emit", "price_change", "--id", id, "--data", &data, "--json"];
+    let args = [
+        "emit",
+        "price_change",
+        "--id",
+        id,
+        "--data",
+        &data,
+        "--json",
+    ];
     kennel.run(args).exits(0).json()["flows"].clone()
 }
 
 fn count(kennel: &Kennel, key: &str) -> i64 {
     let report = kennel.call("counter", &json!({ "key": key, "add": 0 }));
-    report["output"]["count"].as_i64().unwrap_or_else(|| panic!("{report:#}"))
+    report["output"]["count"]
+        .as_i64()
+        .unwrap_or_else(|| panic!("{report:#}"))
 }
 
 /// Waits until so many runs have ended.
 fn ended(kennel: &Kennel, runs: usize) {
     until("the runs have ended", || {
         let listed = kennel.runs();
-        let ended = listed.iter().filter(|run| run["status"] != "unfinished").count();
+        let ended = listed
+            .iter()
+            .filter(|run| run["status"] != "unfinished")
+            .count();
         (ended >= runs).then_some(())
     });
 }
 
 fn lines(stdout: &str) -> Vec<Value> {
-    let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let line =
+        |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     stdout.lines().map(line).collect()
 }
 
@@ -66,9 +83,15 @@ fn lines(stdout: &str) -> Vec<Value> {
 fn an_event_starts_a_run_of_the_flow_that_listens_and_only_once() {
     let kennel = kennel();
     let running = served(&kennel, "watch.yaml");
-    assert_eq!(emit(&kennel, "1", "a"), json!([{ "flow": "watch", "became": "queued" }]));
+    assert_eq!(
+        emit(&kennel, "1", "a"),
+        json!([{ "flow": "watch", "became": "queued" }])
+    );
     ended(&kennel, 1);
-    assert_eq!(emit(&kennel, "1", "a"), json!([{ "flow": "watch", "became": "duplicate" }]));
+    assert_eq!(
+        emit(&kennel, "1", "a"),
+        json!([{ "flow": "watch", "became": "duplicate" }])
+    );
     emit(&kennel, "2", "a");
     ended(&kennel, 2);
     let output = running.interrupt().exits(0);
@@ -93,10 +116,16 @@ fn what_is_emitted_while_nobody_serves_the_flow_waits_for_it() {
     running.interrupt().exits(0);
     assert_eq!(count(&kennel, "a"), 1);
     emit(&kennel, "2", "a");
-    let forgotten = kennel.run(["events", "forget", "watch", "--json"]).exits(0).json();
+    let forgotten = kennel
+        .run(["events", "forget", "watch", "--json"])
+        .exits(0)
+        .json();
     assert_eq!(forgotten, json!({ "flow": "watch", "dropped": 1 }));
     assert_eq!(emit(&kennel, "3", "a"), json!([]));
-    kennel.run(["events", "forget", "watch"]).exits(2).says("does not listen");
+    kennel
+        .run(["events", "forget", "watch"])
+        .exits(2)
+        .says("does not listen");
 }
 
 #[test]
@@ -139,12 +168,27 @@ fn a_recording_is_played_to_its_end_each_time_anew() {
         .file("once.yaml", "kennel: 1\nagent: counter\nwith: { key: c }");
     for round in 1..=2 {
         let output = kennel
-            .run(["run", "watch.yaml", "--events", "market.jsonl", "--speed", "60", "--json"])
+            .run([
+                "run",
+                "watch.yaml",
+                "--events",
+                "market.jsonl",
+                "--speed",
+                "60",
+                "--json",
+            ])
             .exits(0);
         let lines = lines(&output.stdout);
         let summary = &lines[20]["summary"];
-        assert_eq!((&summary["events"], &summary["succeeded"]), (&json!(20), &json!(20)), "{output}");
-        assert!(summary["p99-us"].as_u64() >= summary["p50-us"].as_u64(), "{output}");
+        assert_eq!(
+            (&summary["events"], &summary["succeeded"]),
+            (&json!(20), &json!(20)),
+            "{output}"
+        );
+        assert!(
+            summary["p99-us"].as_u64() >= summary["p50-us"].as_u64(),
+            "{output}"
+        );
         assert_eq!(count(&kennel, "a"), 20 * round);
     }
     kennel
@@ -166,10 +210,9 @@ fn a_recording_is_played_to_its_end_each_time_anew() {
 
 #[test]
 fn a_flow_wakes_another_and_a_timer_wakes_the_first() {
-    let kennel = kennel()
-        .file(
-            "clock.yaml",
-            "kennel: 1
+    let kennel = kennel().file(
+        "clock.yaml",
+        "kennel: 1
 on:
   tick:
     every: 1s
@@ -177,10 +220,12 @@ on:
       - { agent: counter, with: { key: ticks } }
       - { emit: price_change, with: { key: woken, price: '${{ prev.count }}' } }
 ",
-        );
+    );
     let watch = served(&kennel, "watch.yaml");
     let clock = served(&kennel, "clock.yaml");
-    until("it was woken twice", || (count(&kennel, "woken") >= 2).then_some(()));
+    until("it was woken twice", || {
+        (count(&kennel, "woken") >= 2).then_some(())
+    });
     clock.interrupt().exits(0);
     let output = watch.interrupt().exits(0);
     let first = &lines(&output.stdout)[0];
@@ -194,7 +239,10 @@ fn what_is_no_event_is_refused_with_the_reason() {
     for (args, said) in [
         (&["emit", "a/b"][..], "not a valid event type"),
         (&["emit", "a", "--data", "{"], "--data is not JSON"),
-        (&["emit", "a", "--source", "a b"], "`source`: it must be a URI"),
+        (
+            &["emit", "a", "--source", "a b"],
+            "`source`: it must be a URI",
+        ),
         (&["emit", "a", "--id", ""], "`id`: it is empty"),
     ] {
         kennel.run(args).exits(2).says(said);

@@ -17,8 +17,8 @@ mod replay;
 mod report;
 mod run;
 mod runs;
-mod state;
 mod serve;
+mod state;
 mod steer;
 mod ui;
 

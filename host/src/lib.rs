@@ -24,8 +24,8 @@ pub mod record;
 
 pub mod store;
 
-pub mod health;
 pub mod delivery;
+pub mod health;
 
 pub mod flow;
 

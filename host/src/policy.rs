@@ -139,7 +139,6 @@ pub fn stack(call: &CallStep, providers: &Providers) -> Result<Arc<dyn Call>, No
         }),
     };
 
-
     // Outermost when read from the bottom. The order is these lines, those of `around`, and nothing else; a test pins it.
     let inner = match &call.callee {
         Callee::Agent(agent) => {

@@ -202,14 +202,7 @@ impl Sandbox {
         let attempt = request.attempt;
         let tape = Arc::new(Tape::record(self.plugin.limits.tape, request.bounds));
         let (output, usage) = self.attempt(request, tape.clone()).await;
-        let answers = tape.recorded();
-        match output {
-            Ok(output) => Ok(Reply {
-                output: Arc::new(output),
-                trail: self.trail(attempt, None, usage, answers),
-            }),
-            Err(failure) => Err(self.error(attempt, failure, usage, answers)),
-        }
+        self.ended(attempt, output, usage, tape.recorded())
     }
 
     /// One attempt with its tape, recording or playing.
@@ -255,24 +248,37 @@ impl Sandbox {
         });
         let (answer, mut usage) = run.await;
         usage.bytes_in = input.size() as u64;
-        self.ended(attempt, answer, usage)
+        let output = self.output(answer, &mut usage);
+        (output, usage)
     }
 
-    /// The end of one task: its output is checked, and what it used is written down.
+    /// What an agent has answered, checked.
+    fn output(
+        &self,
+        answer: Result<Result<wit::PayloadResult, wit::Error>, Failure>,
+        usage: &mut Usage,
+    ) -> Result<Payload, Failure> {
+        let output = answer?.map_err(|error| outcome::reported(&error))?;
+        usage.bytes_out = convert::size(&output) as u64;
+        self.check_size(usage.bytes_out)?;
+        convert::payload(output)
+    }
+
+    /// The end of one task, with what it used and what the host told it.
     fn ended(
         &self,
         attempt: u32,
-        answer: Result<Result<wit::PayloadResult, wit::Error>, Failure>,
-        mut usage: Usage,
+        output: Result<Payload, Failure>,
+        usage: Usage,
+        answers: Option<Answers>,
     ) -> Result<Reply, CallError> {
-        let output = answer
-            .and_then(|answer| answer.map_err(|error| outcome::reported(&error)))
-            .and_then(|output| {
-                usage.bytes_out = convert::size(&output) as u64;
-                self.check_size(usage.bytes_out)?;
-                convert::payload(output)
-            });
-        (output, usage)
+        match output {
+            Ok(output) => Ok(Reply {
+                output: Arc::new(output),
+                trail: self.trail(attempt, None, usage, answers),
+            }),
+            Err(failure) => Err(self.error(attempt, failure, usage, answers)),
+        }
     }
 
     fn check_size(&self, size: u64) -> Result<(), Failure> {

@@ -91,7 +91,15 @@ pub(super) async fn forget(
     for (namespace, key) in answers.chain([(STOPS, run.to_string())]) {
         let kv = store.kv();
         if kv.get(namespace, &key).await?.is_some() {
-            kv.cas(namespace, &key, Expect::Any, None, NO_QUOTA, &KvBy::default()).await?;
+            kv.cas(
+                namespace,
+                &key,
+                Expect::Any,
+                None,
+                NO_QUOTA,
+                &KvBy::default(),
+            )
+            .await?;
         }
     }
     Ok(())
@@ -115,9 +123,10 @@ async fn leave<T: Serialize>(
         format: "json".into(),
         bytes: Bytes::from(bytes),
     };
+    let by = KvBy::default();
     let left = store
         .kv()
-        .cas(namespace, key, Expect::Absent, Some(value), NO_QUOTA, &KvBy::default());
+        .cas(namespace, key, Expect::Absent, Some(value), NO_QUOTA, &by);
     Ok(matches!(left.await?, KvCas::Committed(_)))
 }
 

@@ -505,6 +505,4 @@ pub(super) const KIND_KEYS: &[Key] = &[
 ];
 
 /// Keys of the whole format that this version leaves out.
-pub(super) const UNSUPPORTED: &[&str] = &[
-    "tokens",
-];
+pub(super) const UNSUPPORTED: &[&str] = &["tokens"];

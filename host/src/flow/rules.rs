@@ -126,7 +126,12 @@ impl Lower<'_> {
     }
 
     /// The whole number at `key`, between the bounds that the table has.
-    pub(super) fn whole(&mut self, fields: &Fields<'_>, table: &[keys::Key], key: &str) -> Option<u32> {
+    pub(super) fn whole(
+        &mut self,
+        fields: &Fields<'_>,
+        table: &[keys::Key],
+        key: &str,
+    ) -> Option<u32> {
         let node = fields.get(key)?;
         let (least, most) = table.iter().find_map(|known| match known.shape {
             keys::Shape::Whole(least, most) if known.name == key => Some((least, most)),

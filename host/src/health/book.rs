@@ -113,7 +113,8 @@ impl Book {
             }
             let written = fresh.over(found, page);
             let key = page.agent.as_str();
-            let cas = kv.cas(NAMESPACE, key, Expect::Rev(rev), Some(written), QUOTA, &KvBy::default());
+            let by = KvBy::default();
+            let cas = kv.cas(NAMESPACE, key, Expect::Rev(rev), Some(written), QUOTA, &by);
             match cas.await? {
                 KvCas::Committed(_) => {
                     fresh.keep();
@@ -399,9 +400,10 @@ mod tests {
                 format: "json".into(),
                 bytes: text.into(),
             };
+            let by = KvBy::default();
             let put = store
                 .kv()
-                .cas(NAMESPACE, "a", Expect::Any, Some(value), QUOTA, &KvBy::default());
+                .cas(NAMESPACE, "a", Expect::Any, Some(value), QUOTA, &by);
             put.await.expect("it is written");
             process(&store, "v1", |health| task(health, 1, None)).await;
             let found = seen(&store, "v1").await;

@@ -22,9 +22,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::health::Health;
 use crate::id::{AgentName, Digest};
 use crate::payload::Payload;
-use crate::plan::{
-    Cache, CallStep, Callee, CircuitBreaker, Degrade, Fallback, Policy, Retry,
-};
+use crate::plan::{Cache, CallStep, Callee, CircuitBreaker, Degrade, Fallback, Policy, Retry};
 use crate::slots::{Sizes, Slots};
 
 /// What a script does with a call.

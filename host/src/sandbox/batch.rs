@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::bindings::kennel::agent::types as wit;
+use super::tape::Tape;
 use super::task::Errand;
 use super::{Sandbox, convert};
 use crate::call::{Bounds, CallError, Lineage, Observer, Reply, Request, Together, Usage};
@@ -37,6 +38,8 @@ impl Sandbox {
             lineage: Lineage::default(), // it calls nobody
             observer: everybody(requests),
             priority: first.priority,
+            // What the host tells a batch belongs to none of its tasks alone.
+            tape: Arc::new(Tape::off()),
         };
         let run = self.run(errand, async |store| {
             let instance = self.pre.instantiate_async(&mut *store).await?;
@@ -61,7 +64,7 @@ impl Sandbox {
         .into_iter();
         let shares = shares(usage, requests.len() as u64);
         let results = requests.iter().zip(shares).map(|(request, share)| {
-            let usage = Usage {
+            let mut usage = Usage {
                 bytes_in: request.input.size() as u64,
                 ..share
             };
@@ -73,7 +76,8 @@ impl Sandbox {
                 ))
             };
             let answer = answers.next().unwrap_or_else(lost);
-            self.ended(request.attempt, answer, usage)
+            let output = self.output(answer, &mut usage);
+            self.ended(request.attempt, output, usage, None)
         });
         together.give(results.collect())
     }

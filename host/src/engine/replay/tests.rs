@@ -21,6 +21,9 @@ fn taken_apart(source: &str, steps: &[(&str, &[(&str, u32, bool)], Value)]) -> V
         source: plan.source.clone(),
         agents: BTreeMap::new(),
         input: held(&json!({ "n": 7 })),
+        sources: BTreeMap::new(),
+        event: None,
+        forked_from: None,
     }];
     for (id, attempts, output) in steps {
         let step = StepPath::of(&id.parse().expect("an id"));

@@ -31,6 +31,7 @@ impl Press {
             number: request.attempt,
             failure: failure.clone(),
             usage: Usage::default(),
+            answers: None,
         };
         let trail = Trail {
             attempts: vec![attempt],
@@ -144,9 +145,10 @@ async fn different_skills_and_agents_do_not_go_together() {
     let (house, press) = house(Duration::ZERO);
     let mut read = gathers();
     read.skill = Some("read".parse().expect("a name"));
+    let plain = gathers();
     tokio::join!(
         ask(&house, &read, 0, "a"),
-        ask(&house, &gathers(), 0, "b"),
+        ask(&house, &plain, 0, "b"),
         ask(&house, &read, 0, "c"),
     );
     assert_eq!(press.log.lock().as_str(), "10 ms: a c\n10 ms: b\n");

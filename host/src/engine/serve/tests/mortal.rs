@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::id::{Digest, RunId};
 use crate::record::Record;
 use crate::store::{
-    Backend, Blobs, Caps, Cas, Claim, Cursor, Expect, Head, Hints, Kv, KvAdd, KvBy, KvCas, KvChange,
-    KvEntry, KvQuota, KvSpace, KvValue, LaneId, Lease, Put, Queue, QueueTask, Result, Rev, RunLog, RunSummary,
-    SharedBackend, Stored,
+    Backend, Blobs, Caps, Cas, Claim, Cursor, Expect, Head, Hints, Kv, KvAdd, KvBy, KvCas,
+    KvChange, KvEntry, KvQuota, KvSpace, KvValue, LaneId, Lease, Put, Queue, QueueTask, Result,
+    Rev, RunLog, RunSummary, SharedBackend, Stored,
 };
 
 #[derive(Clone)]
