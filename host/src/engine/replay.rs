@@ -3,12 +3,14 @@
 //!
 //! The inputs are not in the journal. They follow from the state as it was when a step began, which the records rebuild.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::state::{IllegalMove, RunState};
 use crate::call::{Answers, Attempt, Trail, Usage};
+use crate::expr::Template;
 use crate::failure::Failure;
 use crate::id::{AgentName, RunId, SkillName, StepPath};
 use crate::plan::{CallStep, Fallback, Kind, Plan};
@@ -58,7 +60,7 @@ pub fn executions(
     records: &[Record],
 ) -> Result<Vec<Execution>, IllegalMove> {
     let mut state = RunState::new(plan.clone(), run);
-    let mut begun = Vec::<(StepPath, Vec<Asked>)>::new();
+    let mut begun = BTreeMap::<StepPath, Begun>::new();
     let mut executions = Vec::new();
     for Record { event, .. } in records {
         state.check(event)?;
@@ -66,8 +68,7 @@ pub fn executions(
             Event::StepStarted { step, .. } => {
                 let input = state.input_of(step);
                 state.apply(event);
-                begun.retain(|(path, _)| path != step);
-                begun.push((step.clone(), asked(&state, step, input)));
+                begun.insert(step.clone(), Begun::of(&state, step, &input));
                 continue;
             }
             Event::StepSucceeded {
@@ -79,12 +80,12 @@ pub fn executions(
                     Held::Inline(value) => Expected::Output(value.clone()),
                     Held::Blob(_) => Expected::Unkept,
                 };
-                let asked = begun.iter().find(|(path, _)| path == step);
-                executions.extend(of_step(run, step, asked, trail, &last));
+                let begun = begun.remove(step).unwrap_or_default();
+                executions.extend(begun.attempts(run, step, trail, &last));
             }
             Event::StepFailed { step, trail, .. } => {
-                let asked = begun.iter().find(|(path, _)| path == step);
-                executions.extend(of_step(run, step, asked, trail, &Expected::Unkept));
+                let begun = begun.remove(step).unwrap_or_default();
+                executions.extend(begun.attempts(run, step, trail, &Expected::Unkept));
             }
             _ => {}
         }
@@ -100,76 +101,99 @@ struct Asked {
     input: Result<Arc<Value>, Failure>,
 }
 
-/// Everybody who may be asked in a step, in the order in which they are.
-fn asked(state: &RunState, path: &StepPath, input: Result<Arc<Value>, Failure>) -> Vec<Asked> {
-    let mut all = Vec::new();
-    if let Some(step) = state.step(path)
-        && let Kind::Call(call) = &state.plan().step(step.step).kind
-    {
-        collect(state, path, call, input, &mut all);
+/// Everybody who may be asked in a step that was begun, in the order in which they are.
+#[derive(Default)]
+struct Begun {
+    asked: Vec<Asked>,
+    /// The same when a cheaper agent is asked instead.
+    degraded: Vec<Asked>,
+}
+
+/// How the fallbacks of a call get their inputs.
+type Input<'a> = &'a dyn Fn(&Template) -> Option<Result<Arc<Value>, Failure>>;
+
+impl Begun {
+    fn of(state: &RunState, path: &StepPath, input: &Result<Arc<Value>, Failure>) -> Self {
+        let mut begun = Self::default();
+        let Some(step) = state.step(path) else {
+            return begun;
+        };
+        let Kind::Call(call) = &state.plan().step(step.step).kind else {
+            return begun;
+        };
+        let skill = step.skill.as_ref();
+        let own: Input<'_> = &|with| Some(state.evaluate(path, with));
+        collect(call, skill, input, own, &mut begun.asked);
+        if let Some(degrade) = &call.policy.degrade {
+            // Its fallbacks get what it gets, whatever they say.
+            collect(&degrade.to, skill, input, &|_| None, &mut begun.degraded);
+        }
+        begun
     }
-    all
+
+    /// The attempts of the step; the last one, if it did not fail, gave `last`.
+    fn attempts(
+        &self,
+        run: RunId,
+        step: &StepPath,
+        trail: &Trail,
+        last: &Expected,
+    ) -> Vec<Execution> {
+        let asked = match trail.degraded_to {
+            Some(_) => &self.degraded,
+            None => &self.asked,
+        };
+        let (mut at, mut before) = (0, 0);
+        let mut executions = Vec::new();
+        for attempt in &trail.attempts {
+            at = whom(asked, at, attempt, before);
+            before = attempt.number;
+            let Some(to) = asked.get(at) else {
+                return executions;
+            };
+            let expected = match &attempt.failure {
+                Some(failure) => Expected::Failure(failure.clone()),
+                None => last.clone(),
+            };
+            executions.push(Execution {
+                run,
+                step: step.clone(),
+                agent: attempt.agent.clone(),
+                skill: to.skill.clone(),
+                attempt: attempt.number,
+                input: to.input.clone(),
+                answers: attempt.answers.clone(),
+                expected,
+                usage: attempt.usage,
+            });
+        }
+        executions
+    }
 }
 
 fn collect(
-    state: &RunState,
-    path: &StepPath,
     call: &CallStep,
-    input: Result<Arc<Value>, Failure>,
+    chosen: Option<&SkillName>,
+    input: &Result<Arc<Value>, Failure>,
+    own: Input<'_>,
     all: &mut Vec<Asked>,
 ) {
+    let agent = call.agent().cloned();
+    // A fixed agent is asked for the skill of its step; whoever is found by skill, also for the one that the run chose.
+    let skill = match agent {
+        Some(_) => call.skill.clone(),
+        None => call.skill.as_ref().or(chosen).cloned(),
+    };
     all.push(Asked {
-        agent: call.agent().cloned(),
-        skill: call.skill.clone(),
+        agent,
+        skill,
         input: input.clone(),
     });
     for Fallback { call, with } in &call.policy.fallback {
         // One without a `with` of its own gets what the one before it got.
-        let own = match with {
-            Some(with) => state.evaluate(path, with),
-            None => input.clone(),
-        };
-        collect(state, path, call, own, all);
+        let given = with.as_ref().and_then(own);
+        collect(call, chosen, given.as_ref().unwrap_or(input), own, all);
     }
-}
-
-/// The attempts of a step; the last one, if it did not fail, gave `last`.
-fn of_step(
-    run: RunId,
-    step: &StepPath,
-    asked: Option<&(StepPath, Vec<Asked>)>,
-    trail: &Trail,
-    last: &Expected,
-) -> Vec<Execution> {
-    let Some((_, asked)) = asked else {
-        return Vec::new();
-    };
-    let mut at = 0;
-    let mut before = 0;
-    let mut executions = Vec::new();
-    for attempt in &trail.attempts {
-        at = whom(asked, at, attempt, before);
-        before = attempt.number;
-        let Some(to) = asked.get(at) else {
-            return executions;
-        };
-        let expected = match &attempt.failure {
-            Some(failure) => Expected::Failure(failure.clone()),
-            None => last.clone(),
-        };
-        executions.push(Execution {
-            run,
-            step: step.clone(),
-            agent: attempt.agent.clone(),
-            skill: to.skill.clone(),
-            attempt: attempt.number,
-            input: to.input.clone(),
-            answers: attempt.answers.clone(),
-            expected,
-            usage: attempt.usage,
-        });
-    }
-    executions
 }
 
 /// Who made `attempt`: whoever was asked last, or the next with that name. Numbers grow while one is asked, and begin again with the

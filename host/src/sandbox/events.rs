@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::bindings::kennel::agent::events;
 use super::bindings::kennel::agent::types::PayloadResult;
+use super::tape::wire;
 use super::task::Task;
 use super::{Plugin, convert};
 use crate::delivery::{Delivered, Delivery, Published};
@@ -30,6 +31,13 @@ impl events::Host for Task {
             Err(refused) => return Ok(Err(refused)),
         };
         self.take_event(size)?;
+        let tape = self.tape();
+        let asked = {
+            let [kind, bytes] = wire::parts(&data);
+            let about = subject.as_deref().unwrap_or_default().as_bytes();
+            let args = [event_type.as_str().as_bytes(), about, kind, bytes];
+            tape.asked("events.emit", event_type.as_str(), &args)
+        };
         let data = self.event_data(data).await?;
         let id = format!("{}/events/{}", self.errand.task_id, self.emitted);
         let source = format!("/agents/{}", self.plugin.agent);
@@ -39,6 +47,9 @@ impl events::Host for Task {
             Ok(event) => event,
             Err(error) => return Ok(Err(format!("it is not an event: {error}"))),
         };
+        if let Some(answer) = tape.taped(asked.as_ref())? {
+            return Ok(answer);
+        }
         let now = Timestamp::now();
         let event = CloudEvent {
             time: Some(now),
@@ -49,10 +60,12 @@ impl events::Host for Task {
         let published = plugin
             .bounded("events.emit", delivery.publish(&event, now))
             .await?;
-        Ok(match published {
+        let answer = match published {
             Ok(published) => told(&published),
             Err(error) => Err(error.to_string()),
-        })
+        };
+        tape.put_answer(asked, || answer.clone());
+        Ok(answer)
     }
 }
 

@@ -10,6 +10,15 @@ use crate::flow;
 
 /// The executions of a run of `flow` with these steps, each given by its id, its attempts (agent, number, failed) and its output.
 fn taken_apart(source: &str, steps: &[(&str, &[(&str, u32, bool)], Value)]) -> Vec<Execution> {
+    of(source, steps, false)
+}
+
+/// The same, perhaps with steps that were given to cheaper agents.
+fn of(
+    source: &str,
+    steps: &[(&str, &[(&str, u32, bool)], Value)],
+    degraded: bool,
+) -> Vec<Execution> {
     let plan = Arc::new(
         flow::parse(source, "test")
             .unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render("test", source, false))),
@@ -36,6 +45,7 @@ fn taken_apart(source: &str, steps: &[(&str, &[(&str, u32, bool)], Value)]) -> V
         };
         let trail = Trail {
             attempts: attempts.iter().map(attempt).collect(),
+            degraded_to: degraded.then(|| "b".parse().expect("a name")),
             ..Trail::default()
         };
         events.push(Event::StepStarted {
@@ -133,6 +143,20 @@ fn an_agent_that_nobody_names_stands_in_for_whoever_was_asked() {
         executions.iter().map(told).collect::<Vec<_>>(),
         ["a cheap 1 \"one\" → \"ok\""]
     );
+}
+
+#[test]
+fn whoever_is_asked_instead_gets_what_the_step_got() {
+    let flow = "kennel: 1\nname: f\nsequential:\n  - agent: a\n    with: one\n    degrade: { above: 0.8, to: b }\n    fallback:\n      - { agent: b, with: other }\n";
+    for (degraded, input) in [(true, "one"), (false, "other")] {
+        let attempts: &[_] = match degraded {
+            true => &[("b", 1, false)],
+            false => &[("a", 1, true), ("b", 1, false)],
+        };
+        let executions = of(flow, &[("a", attempts, json!("ok"))], degraded);
+        let last = executions.last().map(told);
+        assert_eq!(last, Some(format!("a b 1 \"{input}\" → \"ok\"")));
+    }
 }
 
 #[test]

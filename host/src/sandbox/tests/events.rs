@@ -160,3 +160,26 @@ async fn an_emitter_is_told_when_a_flow_has_no_room() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn a_replay_emits_nothing() {
+    let kennel = Kennel::new();
+    listen(&kennel, "flow", "a").await;
+    let agent = kennel
+        .load("herald", &emits(2), Limits::default(), "events = ['a']")
+        .expect("loaded");
+    let asked = || request(Payload::Text("a word".into()));
+    let reply = agent.call(asked()).await.expect("an answer");
+    assert_eq!(waiting(&kennel, "flow").await.len(), 2);
+    let attempt = &reply.trail.attempts[0];
+    let Some(crate::call::Answers::Inline(tape)) = &attempt.answers else {
+        panic!("{attempt:?}")
+    };
+    // Under another task id the events would be new ones.
+    let other = crate::call::Request::new("task-2", asked().input);
+    let again = agent.replay(other, Some(tape)).await.expect("it plays");
+    assert_eq!(again.diverged, None);
+    assert_eq!(again.outcome.as_ref(), Ok(reply.output.as_ref()));
+    assert_eq!(again.usage.fuel, attempt.usage.fuel);
+    assert!(waiting(&kennel, "flow").await.is_empty(), "it emitted again");
+}
