@@ -327,9 +327,9 @@ impl Taken {
         self.mark(&serde_json::json!({ "run": run })).await
     }
 
-    /// The event starts nothing, now and always: marks it likewise.
-    pub async fn refused(self) -> Result<()> {
-        self.mark(&serde_json::json!({ "refused": true })).await
+    /// The flow no longer handles such events: marks it likewise, without a run.
+    pub async fn dropped(self) -> Result<()> {
+        self.mark(&serde_json::json!({ "dropped": true })).await
     }
 
     async fn mark(self, what: &Value) -> Result<()> {

@@ -133,7 +133,7 @@ pub(super) async fn serve(
             "interrupted before the end of the recording".into(),
         ));
     }
-    match is_recorded && tally.failed + tally.refused > 0 {
+    match is_recorded && tally.failed > 0 {
         true => Err(CliError::Failed),
         false => Ok(()),
     }
@@ -198,14 +198,6 @@ struct Line<'a> {
     reason: Option<String>,
 }
 
-/// An event that starts no run, as `--json` prints it.
-#[derive(Serialize)]
-struct NoRun<'a> {
-    event: Named<'a>,
-    status: &'static str,
-    failure: &'a Failure,
-}
-
 /// An event without its data.
 #[derive(Serialize)]
 struct Named<'a> {
@@ -236,7 +228,6 @@ struct Sum {
     failed: u64,
     unfinished: u64,
     duplicates: u64,
-    refused: u64,
     ignored: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     p50_us: Option<u64>,
@@ -257,17 +248,6 @@ impl Shown {
         let printed = match told {
             Told::Began { .. } => Ok(()),
             Told::Ended(ended) => self.ended(ended),
-            Told::Refused { event, failure } if self.json => ui::json(&NoRun {
-                event: Named::of(event),
-                status: "refused",
-                failure,
-            }),
-            Told::Refused { event, failure } => ui::out(format_args!(
-                "{} {}  {}",
-                ui::styled(ui::WARN, "!"),
-                name(event),
-                ui::safe(&failure.message)
-            )),
             Told::Left { run, why } => {
                 ui::say(format_args!(
                     "{} run {run} stays unfinished: {why}; `kennel runs resume {run}` goes on with what it was started with",
@@ -348,7 +328,6 @@ impl Shown {
                 failed: tally.failed,
                 unfinished: tally.unfinished,
                 duplicates: tally.duplicates,
-                refused: tally.refused,
                 ignored: tally.ignored,
                 p50_us: p50.map(micros),
                 p99_us: p99.map(micros),
@@ -362,7 +341,6 @@ impl Shown {
             (tally.failed, "failed"),
             (tally.unfinished, "unfinished"),
             (tally.duplicates, "duplicates"),
-            (tally.refused, "refused"),
             (tally.ignored, "without a handler"),
         ] {
             if count > 0 {

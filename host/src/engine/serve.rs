@@ -22,7 +22,6 @@ pub use self::tally::{Spread, Tally};
 use super::state::RunState;
 use super::{Calls, EngineError, Watch};
 use crate::event::CloudEvent;
-use crate::failure::Failure;
 use crate::id::{AgentName, Digest, EventType, RunId};
 use crate::plan::Plan;
 
@@ -59,13 +58,6 @@ pub enum Told<'a> {
     },
     /// A run is no longer driven here.
     Ended(&'a Ended),
-    /// An event whose data does not fit the flow's schema. It starts nothing.
-    Refused {
-        /// The event.
-        event: &'a CloudEvent,
-        /// Why.
-        failure: &'a Failure,
-    },
     /// A run of an earlier process that is not driven on.
     Left {
         /// The run.

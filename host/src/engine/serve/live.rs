@@ -135,10 +135,11 @@ async fn look(delivery: &Delivery, flow: &str, free: usize) -> Result<Vec<Taken>
 
 async fn take(runs: &mut Runs<'_>, taken: Vec<Taken>) -> Result<(), StoreError> {
     for taken in taken {
-        if runs.refuse(taken.event()) {
-            taken.refused().await?;
-        } else {
+        if runs.handles(taken.event()) {
             runs.begin(Cause::Delivered(Box::new(taken)));
+        } else {
+            // It came while the flow still listened for it, and would come again for ever.
+            taken.dropped().await?;
         }
     }
     Ok(())

@@ -46,7 +46,7 @@ impl Engine {
                 if !seen.insert(event.key()) {
                     runs.tally.events += 1;
                     runs.tally.duplicates += 1;
-                } else if !runs.refuse(&event) {
+                } else if runs.handles(&event) {
                     next = Some((pace.due(event.time), event));
                 }
             }

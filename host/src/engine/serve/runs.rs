@@ -14,7 +14,6 @@ use crate::engine::accept::Accepted;
 use crate::engine::state::RunState;
 use crate::engine::{Engine, EngineError};
 use crate::event::CloudEvent;
-use crate::flow;
 use crate::id::RunId;
 
 /// When an event comes again for which there was no room in the queue of runs.
@@ -66,21 +65,12 @@ impl<'a> Runs<'a> {
         (self.tell)(told);
     }
 
-    /// Whether `event` starts nothing; why is told and counted.
-    pub(super) fn refuse(&mut self, event: &CloudEvent) -> bool {
+    /// Counts an event that has come; whether the flow has a handler for it.
+    pub(super) fn handles(&mut self, event: &CloudEvent) -> bool {
         self.tally.events += 1;
-        if !self.serving.types.contains_key(&event.event_type) {
-            self.tally.ignored += 1;
-            return true;
-        }
-        let plan = &self.serving.plan;
-        let Err(failure) = flow::check_input(&plan.name, plan.input.as_ref(), &event.data) else {
-            return false;
-        };
-        self.tally.refused += 1;
-        let failure = &failure;
-        self.tell(Told::Refused { event, failure });
-        true
+        let handles = self.serving.types.contains_key(&event.event_type);
+        self.tally.ignored += u64::from(!handles);
+        handles
     }
 
     /// Begins a run beside the others.

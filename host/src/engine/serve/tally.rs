@@ -14,8 +14,6 @@ pub struct Tally {
     pub duplicates: u64,
     /// Events that fit no handler.
     pub ignored: u64,
-    /// Events whose data does not fit the flow's schema.
-    pub refused: u64,
     /// Runs that gave an output.
     pub succeeded: u64,
     /// Runs that failed.
