@@ -222,15 +222,10 @@ fn what_cannot_be_tracked_is_told_so() {
     }
 }
 
+const COMPETITORS: &str = include_str!("../../samples/market/competitors.json");
 const NEWS: &str = include_str!("../../samples/market/news.json");
 
 fn sample() -> Value {
     let blob = json!({ "$blob": testing::add_blob("application/json", NEWS.as_bytes()), "media-type": "application/json" });
-    let competitors = json!([
-        { "name": "Brackwater", "aliases": ["Brackwater Sound", "BWS"] },
-        { "name": "Quillon Acoustics", "aliases": ["Quillon"] },
-        { "name": "Tallowmere" },
-        { "name": "Norrvik Labs", "aliases": ["Norrvik"] },
-    ]);
-    track(json!({ "articles": blob, "competitors": competitors })).unwrap()
+    track(json!({ "articles": blob, "competitors": COMPETITORS })).unwrap()
 }

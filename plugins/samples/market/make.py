@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the samples of the two market systems: invented companies, seeded numbers, the same files every time.
 
-It needs nothing but Python 3 and writes next to itself: news.json, prices.csv, series.csv, events.jsonl.
+It needs nothing but Python 3 and writes next to itself: news.json, competitors.json, prices.csv, series.csv, events.jsonl.
 """
 
 import json
@@ -13,7 +13,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 START = date(2026, 1, 5)
 OWN = "Fernhill Audio"
-COMPETITORS = ["Brackwater", "Quillon Acoustics", "Tallowmere", "Norrvik Labs"]
+COMPETITORS = {
+    "Brackwater": ["Brackwater Sound", "BWS"],
+    "Quillon Acoustics": ["Quillon"],
+    "Tallowmere": [],
+    "Norrvik Labs": ["Norrvik"],
+}
 TICKERS = {"BRKW": 42.5, "QLLN": 118.0, "TLMR": 9.6}
 
 # (days after the start, headline, text). Companies, people and places are invented.
@@ -73,6 +78,11 @@ def news(path):
         for i, (day, title, text) in enumerate(NEWS)
     ]
     path.write_text("[\n" + ",\n".join("  " + json.dumps(a, ensure_ascii=False) for a in articles) + "\n]\n", encoding="utf-8")
+
+
+def competitors(path):
+    rows = [json.dumps({"name": name, "aliases": aliases}) for name, aliases in COMPETITORS.items()]
+    path.write_text("[\n  " + ",\n  ".join(rows) + "\n]\n", encoding="utf-8")
 
 
 def prices(path):
@@ -152,6 +162,7 @@ def events(path):
 
 if __name__ == "__main__":
     news(HERE / "news.json")
+    competitors(HERE / "competitors.json")
     prices(HERE / "prices.csv")
     series(HERE / "series.csv")
     events(HERE / "events.jsonl")
