@@ -102,31 +102,40 @@ const COUNTRIES: [Country; 8] = [
 ];
 
 /// A category as it is written, and products with a price in euro.
-const CATEGORIES: [(&[&str], [(&str, f64); 3]); 4] = [
-    (
-        &["Kitchen", "kitchen", "KITCHEN "],
-        [
+struct Category {
+    spellings: &'static [&'static str],
+    products: [(&'static str, f64); 3],
+}
+
+const CATEGORIES: [Category; 4] = [
+    Category {
+        spellings: &["Kitchen", "kitchen", "KITCHEN "],
+        products: [
             ("Kettle, steel", 39.9),
             ("Pan 28 cm", 54.0),
             ("Knife \"Santoku\"", 89.0),
         ],
-    ),
-    (
-        &["Garden", "garden", "Gardening"],
-        [("Hose 20 m", 29.5), ("Rake", 18.9), ("Mower", 349.0)],
-    ),
-    (
-        &["Office", "office ", "Office supplies"],
-        [
+    },
+    Category {
+        spellings: &["Garden", "garden", "Gardening"],
+        products: [("Hose 20 m", 29.5), ("Rake", 18.9), ("Mower", 349.0)],
+    },
+    Category {
+        spellings: &["Office", "office ", "Office supplies"],
+        products: [
             ("Desk lamp", 44.0),
             ("Chair", 229.0),
             ("Paper, 500 sheets", 6.5),
         ],
-    ),
-    (
-        &["Toys", "toys", "Toy"],
-        [("Blocks", 24.9), ("Kite", 19.9), ("Train set", 119.0)],
-    ),
+    },
+    Category {
+        spellings: &["Toys", "toys", "Toy"],
+        products: [
+            ("Blocks", 24.9),
+            ("Kite", 19.9),
+            ("Train set\n(48 pieces)", 119.0),
+        ],
+    },
 ];
 
 /// Writes `rows` orders.
@@ -197,15 +206,15 @@ impl Order {
         // A few customers order much, most little.
         let customer = (rng.f64().powi(2) * 9000.0) as u32;
         let country = &COUNTRIES[rng.usize(0..COUNTRIES.len())];
-        let (category, products) = &CATEGORIES[rng.usize(0..CATEGORIES.len())];
-        let (product, euro) = products[rng.usize(0..products.len())];
+        let category = &CATEGORIES[rng.usize(0..CATEGORIES.len())];
+        let (product, euro) = category.products[rng.usize(0..category.products.len())];
         let factor = 0.8 + 0.4 * rng.f64();
         Self {
             id: format!("O-{:07}", number + 1),
             day,
             customer: format!("{kind}-{customer:05}"),
             country,
-            category,
+            category: category.spellings,
             product,
             quantity: 1 + (rng.f64().powi(3) * 12.0) as u32,
             price: (euro * factor / country.euro * 100.0).round() as i64,

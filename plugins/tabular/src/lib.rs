@@ -6,6 +6,7 @@ mod distinct;
 mod kind;
 pub mod number;
 mod observe;
+mod partial;
 mod period;
 pub mod stats;
 mod table;
@@ -14,6 +15,7 @@ pub use distinct::Distinct;
 pub use jiff::civil::Date;
 pub use kind::Kind;
 pub use observe::{Filter, Observation, Observations, observe};
+pub use partial::{Partial, Tally};
 pub use period::{Grain, Period};
 pub use table::Table;
 
