@@ -4,6 +4,7 @@ pub mod chunk;
 pub mod date;
 mod distinct;
 mod kind;
+pub mod markdown;
 pub mod number;
 mod observe;
 mod partial;
