@@ -3,21 +3,25 @@
 pub mod chunk;
 pub mod date;
 mod distinct;
+mod how;
 mod kind;
 pub mod markdown;
 pub mod number;
 mod observe;
 mod partial;
 mod period;
+mod series;
 pub mod stats;
 mod table;
 
 pub use distinct::Distinct;
+pub use how::How;
 pub use jiff::civil::Date;
 pub use kind::Kind;
 pub use observe::{Filter, Observation, Observations, observe};
 pub use partial::{Partial, Tally};
 pub use period::{Grain, Period};
+pub use series::Series;
 pub use table::Table;
 
 /// Rounds for an output, so that numbers which differ only by the order of additions are equal. Never `-0` and always finite.

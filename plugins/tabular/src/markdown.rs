@@ -2,29 +2,12 @@
 
 /// Text as it may stand in a table's cell or in a sentence: one line, no markup, at most 80 characters.
 pub fn plain(text: &str) -> String {
-    const MOST: usize = 80;
-    let mut out = String::with_capacity(text.len());
-    for (place, c) in text.trim().chars().enumerate() {
-        match c {
-            _ if place == MOST => {
-                out.push('…');
-                break;
-            }
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' => out.extend(['\\', c]),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            c if c.is_whitespace() => out.push(' '),
-            // Controls, and what turns the direction of writing round.
-            c if c.is_control()
-                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}') =>
-            {
-                out.push('\u{fffd}');
-            }
-            c => out.push(c),
-        }
-    }
-    out
+    within(text, 80)
+}
+
+/// Like [`plain`] for whole sentences: at most 600 characters.
+pub fn sentence(text: &str) -> String {
+    within(text, 600)
 }
 
 /// A table whose first column is text and whose other columns are numbers. Cells are written as they are: pass anybody's text through
@@ -42,6 +25,31 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     out.push('\n');
     for row in rows {
         out.push_str(&line(&row));
+    }
+    out
+}
+
+fn within(text: &str, most: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (place, c) in text.trim().chars().enumerate() {
+        match c {
+            _ if place == most => {
+                out.push('…');
+                break;
+            }
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' => out.extend(['\\', c]),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            c if c.is_whitespace() => out.push(' '),
+            // Controls, and what turns the direction of writing round.
+            c if c.is_control()
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}') =>
+            {
+                out.push('\u{fffd}');
+            }
+            c => out.push(c),
+        }
     }
     out
 }

@@ -52,6 +52,20 @@ pub fn grouped(number: f64, digits: usize) -> String {
     out
 }
 
+/// A number for a sentence: whole from a thousand on, else with two decimals.
+pub fn readable(number: f64) -> String {
+    match number.abs() >= 1000.0 {
+        true => grouped(number.round(), 0),
+        false => grouped((number * 100.0).round() / 100.0, 2),
+    }
+}
+
+/// A share for a sentence, in per cent with one decimal.
+pub fn percent(share: f64) -> String {
+    let per_cent = (share * 1000.0).round() / 10.0;
+    format!("{} %", grouped(per_cent, 1))
+}
+
 /// Drops a currency code such as `EUR` at either end, with or without a space.
 fn without_code(text: &str) -> &str {
     let is_code = |code: &str| code.bytes().all(|b| b.is_ascii_uppercase());

@@ -104,6 +104,14 @@ impl Grain {
         }
     }
 
+    /// The length that suits a stretch of days: the longest that it has at least `n` of.
+    pub fn for_span(from: Date, to: Date, n: i32) -> Self {
+        [Self::Year, Self::Quarter, Self::Month, Self::Week]
+            .into_iter()
+            .find(|grain| grain.plus(from, n) <= to)
+            .unwrap_or(Self::Day)
+    }
+
     /// The word for one of them.
     pub fn name(self) -> &'static str {
         match self {
