@@ -45,8 +45,9 @@ pub(crate) fn line(title: &str, points: &[Point]) -> String {
     );
     let step = (WIDTH - LEFT - RIGHT) / points.len().max(2) as f64;
     let x = |at: usize| LEFT + step * (at as f64 + 0.5);
-    let y =
-        |value: f64| HEIGHT - BOTTOM - (value - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM);
+    let y = |value: f64| {
+        HEIGHT - BOTTOM - (drawable(value) - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM)
+    };
     let mut svg = start(title, HEIGHT);
     for (at, _) in points.iter().enumerate().filter(|(_, point)| point.marked) {
         let _ = writeln!(
@@ -112,7 +113,9 @@ pub(crate) fn bars(title: &str, bars: &[(String, f64)]) -> String {
         ticks.first().copied().unwrap_or(0.0),
         ticks.last().copied().unwrap_or(1.0),
     );
-    let x = |value: f64| NAMES + (value - low) / (high - low) * (WIDTH - NAMES - RIGHT - 24.0);
+    let x = |value: f64| {
+        NAMES + (drawable(value) - low) / (high - low) * (WIDTH - NAMES - RIGHT - 24.0)
+    };
     let mut svg = start(title, height);
     for &tick in &ticks {
         grid(&mut svg, (x(tick), TOP), (x(tick), height - BOTTOM));
@@ -171,10 +174,8 @@ fn text(svg: &mut String, at: (f64, f64), anchor: &str, text: &str) {
 
 /// Round numbers from below the lowest value to above the highest; zero is among them unless all values are far from it.
 fn ticks(lows: impl Iterator<Item = f64>, highs: impl Iterator<Item = f64>) -> Vec<f64> {
-    // Beyond that even differences are no numbers any more.
-    let finite = |value: &f64| value.abs() < 1e300;
-    let low = lows.filter(finite).fold(f64::INFINITY, f64::min);
-    let high = highs.filter(finite).fold(f64::NEG_INFINITY, f64::max);
+    let low = lows.map(drawable).fold(f64::INFINITY, f64::min);
+    let high = highs.map(drawable).fold(f64::NEG_INFINITY, f64::max);
     if low > high {
         return vec![0.0, 1.0];
     }
@@ -201,6 +202,14 @@ fn ticks(lows: impl Iterator<Item = f64>, highs: impl Iterator<Item = f64>) -> V
     let (first, last) = ((low / step).floor(), (high / step).ceil());
     let count = (last - first).clamp(1.0, 20.0) as usize;
     (0..=count).map(|n| (first + n as f64) * step).collect()
+}
+
+/// A number within bounds: beyond these even differences are no numbers any more.
+fn drawable(value: f64) -> f64 {
+    match value.is_nan() {
+        true => 0.0,
+        false => value.clamp(-1e300, 1e300),
+    }
 }
 
 /// A number in few letters: `1.2M`.
