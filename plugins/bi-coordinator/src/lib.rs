@@ -7,6 +7,9 @@ mod plan;
 mod profile;
 mod question;
 mod report;
+mod scale;
+mod told;
+mod words;
 
 use kennel_sdk::prelude::*;
 

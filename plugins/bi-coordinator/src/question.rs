@@ -6,6 +6,7 @@ use tabular::{Filter, Grain, How};
 
 use crate::periods::{self, Span};
 use crate::profile::{Days, Profile};
+use crate::words::{self, SYNONYMS};
 
 /// What a question wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,19 +179,11 @@ const RISES: &[&str] = &[
 ];
 const CHANGES: &[&str] = &["change", "changed", "happened"];
 
-/// Words that mean the same measure.
-const SYNONYMS: [&[&str]; 4] = [
-    &["revenue", "sale", "turnover", "income", "amount", "earning"],
-    &["unit", "quantity", "volume", "piece", "item", "count"],
-    &["profit", "margin"],
-    &["cost", "expense", "spending"],
-];
-
 impl Question {
     /// Understands a question about a table; an error says what could be asked instead.
     pub(crate) fn read(text: &str, profile: &Profile) -> Result<Self, Error> {
         let text = text.trim();
-        let words = words(text);
+        let words = words::of(text);
         let mut assumed = Vec::new();
         let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
         let change = has(FALLS) || has(RISES) || has(CHANGES);
@@ -198,15 +191,15 @@ impl Question {
             .iter()
             .find(|(_, list)| has(list))
             .map(|&(intent, _)| intent);
-        let named = measure(&words, profile);
+        let named = words::measure(&words, profile);
         let by: Vec<String> = profile
             .dimensions
             .iter()
             .map(|(name, _)| name)
-            .filter(|name| names(name, &words))
+            .filter(|name| words::names(name, &words))
             .cloned()
             .collect();
-        let values = values(&words, profile);
+        let values = words::values(&words, profile);
         let intent = match found {
             Some(Intent::Trend | Intent::Rank) | None if change => Intent::Why,
             Some(intent) => intent,
@@ -217,7 +210,7 @@ impl Question {
             let first = profile
                 .measures
                 .iter()
-                .find(|name| names_any(name, SYNONYMS[0]));
+                .find(|name| words::names_any(name, SYNONYMS[0]));
             let taken = first
                 .or(profile.measures.first())
                 .cloned()
@@ -227,7 +220,7 @@ impl Question {
             ));
             taken
         });
-        let (filter, segments) = choose(values);
+        let (filter, segments) = words::choose(values);
         let mut question = Self {
             text: text.to_owned(),
             intent,
@@ -332,94 +325,6 @@ fn not_understood(profile: &Profile) -> Error {
          largest, for a trend, a forecast, a comparison or outliers",
         profile.offer()
     ))
-}
-
-/// The words of a text in lower case.
-fn words(text: &str) -> Vec<String> {
-    text.to_lowercase()
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Without the ending of a plural.
-fn singular(word: &str) -> String {
-    if let Some(stem) = word.strip_suffix("ies") {
-        return format!("{stem}y");
-    }
-    match word.strip_suffix('s') {
-        Some(stem) if stem.len() > 2 && !stem.ends_with('s') => stem.to_owned(),
-        _ => word.to_owned(),
-    }
-}
-
-/// Whether all words of a column's name are in the question.
-fn names(column: &str, question: &[String]) -> bool {
-    let column = words(column);
-    let said = |word: &String| {
-        question
-            .iter()
-            .any(|other| singular(other) == singular(word))
-    };
-    !column.is_empty() && column.iter().all(said)
-}
-
-fn names_any(column: &str, list: &[&str]) -> bool {
-    words(column)
-        .iter()
-        .any(|word| list.contains(&singular(word).as_str()))
-}
-
-/// The measure that the question names, by its name or by a word that means the same.
-fn measure(question: &[String], profile: &Profile) -> Option<String> {
-    let by_name = profile.measures.iter().find(|name| names(name, question));
-    let by_synonym = || {
-        let said = SYNONYMS.iter().filter(|list| {
-            question
-                .iter()
-                .any(|word| list.contains(&singular(word).as_str()))
-        });
-        said.flat_map(|list| profile.measures.iter().find(|name| names_any(name, list)))
-            .next()
-    };
-    by_name.or_else(by_synonym).cloned()
-}
-
-/// The values of dimensions that the question names: column, value and where it stands.
-fn values(question: &[String], profile: &Profile) -> Vec<(usize, String, String)> {
-    let mut found = Vec::new();
-    for (column, values) in &profile.dimensions {
-        for value in values {
-            let value_words = words(value);
-            let long = value_words.iter().map(String::len).sum::<usize>() >= 3;
-            let place = question
-                .windows(value_words.len().max(1))
-                .position(|window| {
-                    let same = |(a, b): (&String, &String)| a == b || singular(a) == singular(b);
-                    window.iter().zip(&value_words).all(same)
-                });
-            if let (true, Some(place)) = (long, place) {
-                found.push((place, column.clone(), value.clone()));
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-/// One value of a column is a filter; two are segments to compare.
-fn choose(values: Vec<(usize, String, String)>) -> (Filter, Option<(String, String, String)>) {
-    let mut filter = Filter::default();
-    let mut segments: Option<(String, String, String)> = None;
-    for (_, column, value) in values {
-        match (filter.equals.remove(&column), &segments) {
-            (Some(first), None) => segments = Some((column, first, value)),
-            (None, Some((compared, ..))) if *compared == column => {}
-            _ => _ = filter.equals.insert(column, value),
-        }
-    }
-    (filter, segments)
 }
 
 #[cfg(test)]

@@ -1,98 +1,17 @@
 //! The report: headline, chart, findings of each worker, and what to be careful about. What workers say is text of others: it is
 //! escaped, and an output that does not look as expected costs only its own part of the report.
 
-use kennel_sdk::Value;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tabular::markdown::{plain, sentence};
 use tabular::number::readable;
 
 use crate::chart::{self, Point};
 use crate::profile::Profile;
 use crate::question::{Intent, Question};
-use crate::{Answer, Done, Report};
+use crate::told::{Aggregated, Compared, Series, findings, view};
+use crate::{Done, Report};
 
 /// More findings of one worker than this bury the others.
 const MOST_FINDINGS: usize = 8;
-
-/// The part of every worker's output that is told.
-#[derive(Deserialize)]
-struct Told {
-    #[serde(default)]
-    findings: Vec<String>,
-}
-
-/// The part of a time series that is drawn.
-#[derive(Deserialize)]
-struct Series {
-    points: Vec<Known>,
-    forecast: Option<Forecast>,
-    trend: Option<Trend>,
-    grain: String,
-}
-
-#[derive(Deserialize)]
-struct Known {
-    period: String,
-    from: String,
-    value: f64,
-}
-
-#[derive(Deserialize)]
-struct Forecast {
-    points: Vec<Next>,
-}
-
-#[derive(Deserialize)]
-struct Next {
-    period: String,
-    value: f64,
-    low: f64,
-    high: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Trend {
-    slope: f64,
-    p_value: f64,
-}
-
-/// The part of a comparison that is drawn.
-#[derive(Deserialize)]
-struct Compared {
-    joint: Option<Parts>,
-    parts: Vec<Parts>,
-}
-
-#[derive(Deserialize)]
-struct Parts {
-    parts: Vec<Part>,
-}
-
-#[derive(Deserialize)]
-struct Part {
-    segment: Vec<String>,
-    change: f64,
-}
-
-/// The part of an aggregate that is drawn.
-#[derive(Deserialize)]
-struct Aggregated {
-    tables: Vec<Groups>,
-}
-
-#[derive(Deserialize)]
-struct Groups {
-    by: String,
-    groups: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    group: String,
-    value: f64,
-}
 
 /// Writes the report.
 pub(crate) fn write(done: &Done, profile: &Profile, question: &Question) -> Report {
@@ -313,20 +232,4 @@ fn caveats(done: &Done, profile: &Profile, question: &Question) -> Vec<String> {
     }
     caveats.push("The numbers say where something happened, not what caused it.".to_owned());
     caveats
-}
-
-fn findings(answer: &Answer) -> Vec<String> {
-    Told::deserialize(&answer.output)
-        .map(|told| told.findings)
-        .unwrap_or_default()
-}
-
-/// A worker's output as the part of it that is needed; `None` when the worker failed or answered something else.
-fn view<T: DeserializeOwned>(done: &Done, kind: &str) -> Option<T> {
-    let answer = done
-        .results
-        .iter()
-        .find(|answer| answer.agent_type == kind)?;
-    let output: &Value = &answer.output;
-    T::deserialize(output).ok()
 }

@@ -4,7 +4,8 @@
 const MARKS: &[char] = &['€', '$', '£', '¥', '%', ' ', '\u{a0}', '\u{202f}', '\''];
 
 /// Reads a number: currency signs or three-letter codes around it, thousands separators, either decimal sign, a leading sign or the
-/// brackets of bookkeeping. `1,299` and `1.299` are thousands, `1,5` and `1.5` are not. `None` for everything else.
+/// brackets of bookkeeping. Alone, a full stop is a decimal sign, and a comma is one unless three digits follow: `1.299` is one and a
+/// bit, `1,299` is more than a thousand. `None` for everything else.
 pub fn parse(text: &str) -> Option<f64> {
     let text = without_code(text.trim());
     let (text, negative) = match text
@@ -101,7 +102,7 @@ fn plain(text: &str) -> Option<String> {
         (rest.is_empty() || (1..=3).contains(&first.len()) && first != "0") && grouped && one_sign
     };
     let digits = |part: &str| part.replace([',', '.'], "");
-    if !both && thousands(text) {
+    if !both && (sign == ',' || repeated) && thousands(text) {
         return Some(digits(text));
     }
     let (whole, fraction) = (&text[..last], &text[last + 1..]);
@@ -124,6 +125,7 @@ mod tests {
             ("12.5USD", 12.5),
             ("1,299", 1299.0),
             ("1.299.000", 1_299_000.0),
+            ("1.299", 1.299),
             ("1,5", 1.5),
             ("0.125", 0.125),
             ("0,125", 0.125),
