@@ -65,6 +65,20 @@ impl Span {
     }
 }
 
+/// The note that a period needs when the data covers only a part of it.
+pub(crate) fn covered_in_part(span: &Span, days: &Days) -> Option<String> {
+    let late = Grain::Week.plus(span.start, 1) <= days.first;
+    let early = Grain::Week.plus(days.last, 1) <= span.end();
+    (late || early).then(|| {
+        format!(
+            "The data covers {} only in part: it has {} to {}.",
+            span.period().label,
+            days.first,
+            days.last
+        )
+    })
+}
+
 /// The periods that a question names, oldest first and each once.
 pub(crate) fn named(words: &[String], days: &Days, assumed: &mut Vec<String>) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();

@@ -278,6 +278,15 @@ impl Question {
             }
             (true, [first, .., last]) => self.periods = Some((first.clone(), last.clone())),
         }
+        let compared = self
+            .periods
+            .iter()
+            .flat_map(|(before, after)| [before, after]);
+        let notes: Vec<String> = compared
+            .chain(&self.during)
+            .filter_map(|span| periods::covered_in_part(span, days))
+            .collect();
+        self.assumed.extend(notes);
         Ok(())
     }
 

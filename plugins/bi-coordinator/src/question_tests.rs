@@ -146,6 +146,16 @@ fn what_is_assumed_is_written_down() {
         assumed("Why did units fall?").contains("the largest fall of units between two quarters")
     );
     assert_eq!(assumed("Why did revenue fall in Q2 2026?"), "");
+    let csv = "date,paid\n2025-02-03,1\n2025-12-20,2\n2026-01-05,3\n2026-05-01,4\n";
+    let profile = Profile::of(&Content::Text(csv.to_owned())).unwrap();
+    let question = Question::read("Difference of paid between 2025 and 2026", &profile).unwrap();
+    assert_eq!(
+        question.assumed,
+        [
+            "The data covers 2025 only in part: it has 2025-02-03 to 2026-05-01.",
+            "The data covers 2026 only in part: it has 2025-02-03 to 2026-05-01.",
+        ]
+    );
 }
 
 #[test]
