@@ -51,11 +51,14 @@ pub(crate) fn line(title: &str, points: &[Point]) -> String {
         HEIGHT - BOTTOM - (drawable(value) - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM)
     };
     let mut svg = start(title, HEIGHT);
-    for (at, _) in points.iter().enumerate().filter(|(_, point)| point.marked) {
+    let places: Vec<usize> = (0..points.len()).collect();
+    let runs = places.chunk_by(|&a, &b| points[a].marked == points[b].marked);
+    for run in runs.filter(|run| points[run[0]].marked) {
         let _ = writeln!(
             svg,
-            r##"<rect x="{:.1}" y="{TOP}" width="{step:.1}" height="{:.1}" fill="#f6d8a8"/>"##,
-            x(at) - step / 2.0,
+            r##"<rect x="{:.1}" y="{TOP}" width="{:.1}" height="{:.1}" fill="#f6d8a8"/>"##,
+            x(run[0]) - step / 2.0,
+            step * run.len() as f64,
             HEIGHT - TOP - BOTTOM
         );
     }

@@ -139,7 +139,7 @@ fn work(kind: &str, profile: &Profile, question: &Question, data: Content) -> Wo
         }
         "timeseries" => Work {
             how: Some(question.how),
-            grain: question.grain.or(finer(question)),
+            grain: question.grain.or_else(|| finer(profile, question)),
             horizon: Some(question.horizon),
             ..base
         },
@@ -168,10 +168,12 @@ fn limited(question: &Question, to_days: bool) -> Filter {
     }
 }
 
-/// To see a change, periods shorter than those compared.
-fn finer(question: &Question) -> Option<Grain> {
+/// To see a change, periods shorter than those compared; weeks where the data is weekly, because months have four or five of them.
+fn finer(profile: &Profile, question: &Question) -> Option<Grain> {
     let (_, after) = question.periods.as_ref()?;
+    let gap = profile.days.as_ref().map_or(1, |days| days.gap);
     Some(match after.grain {
+        Grain::Year | Grain::Quarter | Grain::Month if (2..=7).contains(&gap) => Grain::Week,
         Grain::Year | Grain::Quarter | Grain::Month => Grain::Month,
         Grain::Week => Grain::Week,
         Grain::Day => Grain::Day,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kennel_sdk::{Content, Error};
-use tabular::{Date, Filter, Kind, Observations, Table, date, observe};
+use tabular::{Date, Filter, Kind, Observations, Table, date, observe, usual_gap};
 
 /// More dimensions than this are not taken apart.
 const DIMENSIONS: usize = 4;
@@ -30,6 +30,8 @@ pub(crate) struct Days {
     pub(crate) column: String,
     pub(crate) first: Date,
     pub(crate) last: Date,
+    /// How many days lie between two of them as a rule.
+    pub(crate) gap: i64,
 }
 
 impl Profile {
@@ -45,11 +47,14 @@ impl Profile {
                     dimensions.push((name.clone(), values.map(str::to_owned).collect()));
                 }
                 Kind::Date if days.is_none() => {
-                    let seen = || table.values(place).filter_map(date::parse);
-                    days = seen().min().zip(seen().max()).map(|(first, last)| Days {
+                    let seen: BTreeSet<Date> =
+                        table.values(place).filter_map(date::parse).collect();
+                    let ends = seen.first().zip(seen.last());
+                    days = ends.map(|(&first, &last)| Days {
                         column: name.clone(),
                         first,
                         last,
+                        gap: usual_gap(seen.iter().copied()),
                     });
                 }
                 Kind::Date | Kind::Id | Kind::Text => {}

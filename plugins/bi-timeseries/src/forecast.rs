@@ -242,6 +242,7 @@ mod tests {
             points: values.iter().enumerate().map(point).collect(),
             incomplete: Vec::new(),
             empty: 0,
+            days: (1, 1),
         }
     }
 

@@ -55,6 +55,8 @@ pub struct Output {
     incomplete: Vec<String>,
     /// How many periods have no row and count as 0.
     empty: usize,
+    /// The fewest and the most days with rows that a period has.
+    days: (usize, usize),
     /// How many rows have no date or no number.
     unusable: usize,
 }
@@ -142,9 +144,14 @@ impl Agent for TimeSeries {
             forecast,
             incomplete: series.incomplete,
             empty: series.empty,
+            days: series.days,
             unusable: seen.unusable,
         };
-        output.findings = words::findings(&input.how.words(&input.measure), &output);
+        output.findings = words::findings(
+            &input.how.words(&input.measure),
+            input.how == How::Sum,
+            &output,
+        );
         Ok(output)
     }
 }

@@ -79,7 +79,19 @@ fn the_sample_falls_most_in_the_second_quarter_of_2026() {
         .unwrap();
     assert_eq!(lowest["period"], "2026-Q2");
     assert!(lowest["growth"].as_f64().unwrap() < -0.08, "{lowest}");
+    assert!(!output["findings"].to_string().contains("days with data"));
     assert!(output["forecast"]["error"]["mean-share"].as_f64().unwrap() < 0.25);
+}
+
+#[test]
+fn months_of_weekly_data_are_said_to_differ_by_their_mondays() {
+    let ask = |grain: &str| {
+        let input = json!({ "data": sample_data::sales::generate(), "measure": "revenue", "date": "date", "grain": grain });
+        series(input).unwrap()["findings"].to_string()
+    };
+    let note = "A month has 4 to 5 days with data, which alone makes months differ by up to 20 %.";
+    assert!(ask("month").contains(note), "{}", ask("month"));
+    assert!(!ask("week").contains("days with data"));
 }
 
 #[test]

@@ -9,7 +9,10 @@ use crate::{Output, Point, Trend};
 /// A trend that chance makes more often than this is called none.
 const SIGNIFICANT: f64 = 0.05;
 
-pub(crate) fn findings(what: &str, output: &Output) -> Vec<String> {
+/// Periods whose numbers of days differ by more are not alike; months of daily data differ by less.
+const UNEVEN: f64 = 0.12;
+
+pub(crate) fn findings(what: &str, added_up: bool, output: &Output) -> Vec<String> {
     let mut findings = Vec::new();
     let period = output.grain.name();
     let values: Vec<f64> = output.points.iter().map(|point| point.value).collect();
@@ -41,6 +44,14 @@ pub(crate) fn findings(what: &str, output: &Output) -> Vec<String> {
         findings.push(format!(
             "The data covers only a part of {}, which is left out.",
             output.incomplete.join(" and ")
+        ));
+    }
+    let (fewest, most) = output.days;
+    let uneven = 1.0 - fewest as f64 / most.max(1) as f64;
+    if uneven > UNEVEN && added_up {
+        findings.push(format!(
+            "A {period} has {fewest} to {most} days with data, which alone makes {period}s differ by up to {}.",
+            percent(uneven)
         ));
     }
     if output.empty > 0 {

@@ -21,7 +21,7 @@ pub use kind::Kind;
 pub use observe::{Filter, Observation, Observations, observe};
 pub use partial::{Partial, Tally};
 pub use period::{Grain, Period};
-pub use series::Series;
+pub use series::{Series, usual_gap};
 pub use table::Table;
 
 /// Rounds for an output, so that numbers which differ only by the order of additions are equal. Never `-0` and always finite.

@@ -22,6 +22,8 @@ pub struct Series {
     pub incomplete: Vec<String>,
     /// How many of the periods have no row.
     pub empty: usize,
+    /// Of the periods that have rows, the fewest and the most days with rows that one has.
+    pub days: (usize, usize),
 }
 
 impl Series {
@@ -37,7 +39,7 @@ impl Series {
             }
         }
         let mut incomplete = Vec::new();
-        let gap = usual_gap(&days);
+        let gap = usual_gap(days.iter().copied());
         if let (Some(&first), Some((&start, _))) = (days.first(), values.first_key_value())
             && days_between(start, first) >= gap
         {
@@ -59,9 +61,15 @@ impl Series {
             )));
         };
         let (mut points, mut empty, mut start) = (Vec::new(), 0, from);
+        let (mut fewest, mut most) = (usize::MAX, 0);
         while start <= to {
             let found = values.get(&start);
             empty += usize::from(found.is_none());
+            if found.is_some() {
+                let of_period = days.range(start..=grain.end(start)).count();
+                fewest = fewest.min(of_period);
+                most = most.max(of_period);
+            }
             points.push((start, found.map_or(0.0, |values| how.of(values))));
             let next = grain.plus(start, 1);
             if points.len() > MOST || next <= start {
@@ -77,6 +85,7 @@ impl Series {
             points,
             incomplete,
             empty,
+            days: (fewest, most),
         })
     }
 
@@ -86,11 +95,12 @@ impl Series {
     }
 }
 
-fn usual_gap(days: &BTreeSet<Date>) -> i64 {
+/// How many days lie between two days of the data as a rule; at least 1. The days must be in order and different.
+pub fn usual_gap(days: impl Iterator<Item = Date> + Clone) -> i64 {
     let gaps: Vec<f64> = days
-        .iter()
-        .zip(days.iter().skip(1))
-        .map(|(&a, &b)| days_between(a, b) as f64)
+        .clone()
+        .zip(days.skip(1))
+        .map(|(a, b)| days_between(a, b) as f64)
         .collect();
     stats::median(&gaps).map_or(1, |gap| gap.round().max(1.0) as i64)
 }
@@ -130,6 +140,7 @@ mod tests {
         let series = series(&days, Grain::Month).unwrap();
         assert_eq!(series.values(), [8.0, 0.0, 4.0]);
         assert_eq!((series.empty, series.incomplete.len()), (1, 0));
+        assert_eq!(series.days, (2, 4));
     }
 
     #[test]
