@@ -9,6 +9,7 @@ mod hostile;
 
 mod cli;
 mod flows;
+mod patterns;
 
 mod capabilities;
 mod neighbours;

@@ -1,0 +1,401 @@
+//! What Kennel can do, a test for each class of it: patterns, coordination, distribution, state, resilience, performance, health.
+//!
+//! Each name begins with the class, so that the list of tests is the list of what there is.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Kennel, step, until};
+use crate::hostile;
+
+/// A kennel with the agents that the flows here use.
+fn kennel(flow: &str) -> Kennel {
+    ["team", "counter", "flaky", "slow", "ping", "pong"]
+        .into_iter()
+        .fold(Kennel::new(), Kennel::guest)
+        .wat("trap", &hostile::trap())
+        .settings(
+            "[grants.counter]
+state = true
+[grants.flaky]
+state = true
+[grants.ping]
+peers = ['pong', 'double', 'ping']
+[grants.pong]
+peers = ['ping']",
+        )
+        .file("flow.yaml", format!("kennel: 1\n{flow}"))
+}
+
+fn run(kennel: &Kennel, input: &Value) -> Value {
+    let input = input.to_string();
+    kennel
+        .run(["run", "flow.yaml", "--json", "--input", &input])
+        .json()
+}
+
+/// The output of a run of `flow` on `input`.
+#[track_caller]
+fn gives(flow: &str, input: &Value) -> Value {
+    let report = run(&kennel(flow), input);
+    assert_eq!(report["status"], "succeeded", "{report:#}");
+    report["output"].clone()
+}
+
+fn count(kennel: &Kennel, key: &str) -> i64 {
+    let report = kennel.call("counter", &json!({ "key": key, "add": 0 }));
+    report["output"]["count"]
+        .as_i64()
+        .unwrap_or_else(|| panic!("{report:#}"))
+}
+
+const DOUBLE: &str = "agent: team, skill: double";
+
+// Patterns.
+
+#[test]
+fn sequential_each_step_gets_the_output_of_the_one_before() {
+    let flow = format!("sequential: [{{ {DOUBLE}, id: a }}, {{ {DOUBLE}, id: b }}]");
+    assert_eq!(gives(&flow, &json!(5)), 20);
+}
+
+#[test]
+fn parallel_a_branch_that_fails_takes_no_sibling_down_and_is_reported() {
+    let kennel = kennel(&format!(
+        "parallel: [{{ {DOUBLE}, id: good }}, {{ agent: trap, id: bad }}, {{ {DOUBLE}, id: too }}]
+require: 2"
+    ));
+    let report = run(&kennel, &json!(4));
+    assert_eq!(report["output"], json!({ "good": 8, "too": 8 }));
+    assert_eq!(step(&report, "bad")["failure"]["kind"], "trapped");
+}
+
+#[test]
+fn hierarchical_a_master_plans_workers_work_and_the_master_puts_together() {
+    let flow = "hierarchical: { master: team, workers: { sums: { agent: team, skill: double }, traps: trap } }";
+    let subtasks = json!([
+        { "agent-type": "sums", "input": 2 },
+        { "agent-type": "traps", "input": 0 },
+        { "agent-type": "sums", "input": 3 },
+    ]);
+    assert_eq!(
+        gives(flow, &json!({ "subtasks": subtasks })),
+        json!({ "sum": 10, "failed": ["trapped"] })
+    );
+    let kennel = kennel(flow);
+    for (subtasks, says) in [
+        (json!([]), "the master's plan is empty"),
+        (json!([{ "agent-type": "poems" }]), "unknown agent type `poems`"),
+        (json!([{ "input": 1 }]), "is malformed"),
+    ] {
+        let report = run(&kennel, &json!({ "subtasks": subtasks }));
+        let message = report["failure"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(says), "{report:#}");
+    }
+}
+
+#[test]
+fn event_driven_each_event_of_a_recording_starts_a_run_and_the_handlers_of_one_run_at_once() {
+    let kennel = kennel(
+        "on:
+  tick: { parallel: [{ agent: counter, id: a, with: { key: a } }, { agent: counter, id: b, with: { key: b } }] }",
+    );
+    let event = |id: u32| {
+        let event = json!({ "specversion": "1.0", "id": id.to_string(), "source": "/test", "type": "tick",
+            "time": "2026-01-01T00:00:00Z", "data": {} });
+        format!("{event}\n")
+    };
+    let kennel = kennel.file("events.jsonl", (0..5).map(event).collect::<String>());
+    kennel
+        .run(["run", "flow.yaml", "--events", "events.jsonl"])
+        .exits(0);
+    assert_eq!((count(&kennel, "a"), count(&kennel, "b")), (5, 5));
+}
+
+#[test]
+fn pipeline_items_stream_through_stages_in_order_and_a_bad_one_is_dropped() {
+    let flow = format!(
+        "pipeline:
+  - {{ agent: team, skill: count, id: read, pages: true }}
+  - {{ {DOUBLE}, id: twice, each: true, concurrency: 4, on-item-error: drop }}
+  - {{ {DOUBLE}, id: again, each: true, batch: {{ size: 4, wait: 2ms }} }}"
+    );
+    let output = gives(&flow, &json!({ "total": 40, "size": 7 }));
+    let expected: Vec<i64> = (0..40).filter(|n| *n != 13).map(|n| 4 * n).collect();
+    assert_eq!(output, json!(expected));
+}
+
+#[test]
+fn route_repeat_and_flows_inside_flows_nest() {
+    let kennel = kennel(
+        "route:
+  - { if: 'prev > 1000', agent: trap }
+  - else:
+      repeat:
+        do: { flow: inner }
+        until: prev > 100
+        max: 20",
+    )
+    .file(
+        "inner.yaml",
+        format!("kennel: 1\nsequential: [{{ {DOUBLE} }}]\noutput: '${{{{ prev + 1 }}}}'"),
+    );
+    assert_eq!(run(&kennel, &json!(3))["output"], 127);
+}
+
+#[test]
+fn approve_parks_a_run_until_a_person_answers() {
+    let kennel = kennel(&format!(
+        "sequential: [{{ approve: 'double ${{{{ input }}}}?', id: ask }}, {{ {DOUBLE}, with: '${{{{ input }}}}' }}]"
+    ));
+    for (args, status) in [(&[][..], "succeeded"), (&["--deny"], "failed")] {
+        let before = kennel.runs().len();
+        let running = kennel.start(["run", "flow.yaml", "--json", "--input", "21"]);
+        let run = until("the run asks", || {
+            let runs = kennel.runs();
+            let run = runs.first().filter(|_| runs.len() > before)?["run"].as_str()?.to_owned();
+            let asks = kennel.show(&run)["steps"][0]["status"] == "running";
+            asks.then_some(run)
+        });
+        let answer = [&["runs", "approve", &run, "--by", "ann"], args].concat();
+        kennel.run(answer).exits(0).says("step `ask`");
+        let report = running.wait().json();
+        assert_eq!(report["status"], status, "{report:#}");
+    }
+}
+
+// Coordination.
+
+#[test]
+fn centralized_a_flow_with_fixed_workers_decides_who_does_what() {
+    let flow = "hierarchical: { master: team, workers: { sums: { agent: team, skill: double } }, concurrency: 1 }";
+    let subtasks: Vec<_> = (0..8).map(|n| json!({ "agent-type": "sums", "input": n })).collect();
+    assert_eq!(gives(flow, &json!({ "subtasks": subtasks }))["sum"], 56);
+}
+
+#[test]
+fn decentralized_agents_find_and_call_peers_and_circles_are_refused() {
+    let chain = json!({ "call": { "skill": "pong", "input": { "note": "found" } } });
+    assert_eq!(gives("agent: ping", &chain), "found");
+    let circle = json!({ "call": { "skill": "pong", "input": { "call": { "skill": "ping", "input": {} } } } });
+    let report = run(&kennel("agent: ping"), &circle);
+    let message = report["failure"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("call-cycle"), "{report:#}");
+}
+
+#[test]
+fn hybrid_a_master_names_skills_and_the_host_finds_who_has_them() {
+    let flow = "hierarchical: { master: team, workers: by-skill }";
+    let subtasks = json!([
+        { "skill": "double", "input": 4 },
+        { "skill": "ping", "input": { "call": { "skill": "double", "input": 8 } } },
+        { "skill": "juggle", "input": 0 },
+    ]);
+    assert_eq!(
+        gives(flow, &json!({ "subtasks": subtasks })),
+        json!({ "sum": 24, "failed": ["invalid-input"] })
+    );
+}
+
+// Distribution.
+
+#[test]
+fn load_balanced_a_skill_is_asked_of_the_agents_that_have_it_in_turn() {
+    let kennel = kennel(
+        "parallel:
+  - { skill: double, id: a }
+  - { skill: double, id: b }
+  - { skill: double, id: c }
+  - { skill: double, id: d }",
+    );
+    let twin = std::fs::read(kennel.agents().join("team.wasm")).expect("it is there");
+    let kennel = kennel.file("agents/twin.wasm", crate::harness::touched(twin));
+    let report = run(&kennel, &json!(1));
+    assert_eq!(report["status"], "succeeded", "{report:#}");
+    let asked = |agent: &str| {
+        let steps = report["steps"].as_array().expect("steps").iter();
+        steps.filter(|step| step["trail"]["attempts"][0]["agent"] == agent).count()
+    };
+    assert_eq!((asked("team"), asked("twin")), (2, 2), "{report:#}");
+}
+
+#[test]
+fn priority_with_one_slot_what_is_critical_goes_before_what_waited_longer() {
+    let kennel = kennel(
+        "parallel:
+  - { agent: counter, id: first, with: { key: turn } }
+  - { agent: counter, id: low, with: { key: turn }, priority: background }
+  - { agent: counter, id: high, with: { key: turn }, priority: critical }",
+    )
+    .settings("[host]\nslots = 1\nin-flight = 1");
+    let report = run(&kennel, &json!(null));
+    let turn = |id: &str| report["output"][id]["count"].as_i64();
+    assert!(turn("high") < turn("low"), "{report:#}");
+}
+
+// State.
+
+#[test]
+fn shared_state_counts_what_agents_at_the_same_time_add() {
+    let branches: String = (0..20)
+        .map(|n| format!("  - {{ agent: counter, id: c{n}, with: {{ key: all }} }}\n"))
+        .collect();
+    let kennel = kennel(&format!("parallel:\n{branches}"));
+    assert_eq!(run(&kennel, &json!(null))["status"], "succeeded");
+    assert_eq!(count(&kennel, "all"), 20);
+}
+
+#[test]
+fn event_sourced_every_change_of_state_is_a_record_and_tells_who_made_it() {
+    let kennel = kennel("sequential: [{ agent: counter, id: a, with: { key: k } }, { agent: counter, id: b, with: { key: k, add: 4 } }]");
+    let report = run(&kennel, &json!(null));
+    let history = kennel
+        .run(["state", "history", "counter", "k", "--json"])
+        .exits(0)
+        .json();
+    let changes = history.as_array().expect("a list");
+    assert_eq!(changes.len(), 2, "{history:#}");
+    assert!(
+        changes.iter().all(|change| change["by"]["run"] == report["run"]),
+        "{history:#}"
+    );
+}
+
+// Resilience.
+
+#[test]
+fn retry_a_recoverable_failure_is_tried_again_and_a_fatal_one_is_not() {
+    let flow = |how: &str| {
+        format!("agent: flaky\nwith: {{ how: {how}, times: 2 }}\nretry: {{ attempts: 3, backoff: 1ms }}")
+    };
+    assert_eq!(gives(&flow("recoverable"), &json!(null)), json!({ "calls": 3, "attempt": 3 }));
+    let report = run(&kennel(&flow("fatal")), &json!(null));
+    assert_eq!(report["failure"]["message"], "failure 1 of 2");
+}
+
+#[test]
+fn circuit_breaker_stops_asking_an_agent_that_keeps_failing_and_is_shown() {
+    let kennel = kennel(
+        "sequential:
+  - { agent: trap, id: a, on-error: continue, circuit-breaker: { failures: 2, open-for: 60s } }
+  - { agent: trap, id: b, on-error: continue, circuit-breaker: { failures: 2, open-for: 60s } }
+  - { agent: trap, id: c, on-error: continue, circuit-breaker: { failures: 2, open-for: 60s } }",
+    );
+    let report = run(&kennel, &json!(null));
+    let kinds = ["a", "b", "c"].map(|id| step(&report, id)["failure"]["kind"].clone());
+    assert_eq!(kinds, [json!("trapped"), json!("trapped"), json!("breaker-open")]);
+    let agents = kennel.run(["agents", "list", "--json"]).exits(0).stdout;
+    assert!(agents.contains("open"), "{agents}");
+}
+
+#[test]
+fn fallback_asks_the_next_agent_when_one_has_failed_for_good() {
+    let flow = format!("sequential: [{{ agent: trap, fallback: [{{ {DOUBLE} }}] }}]");
+    assert_eq!(gives(&flow, &json!(6)), 12);
+}
+
+// Performance.
+
+#[test]
+fn cached_an_answer_serves_the_same_question_of_another_process() {
+    let kennel = kennel("agent: counter\nwith: { key: k }\ncache: { ttl: 1h }");
+    for _ in 0..3 {
+        assert_eq!(run(&kennel, &json!(null))["output"]["count"], 1);
+    }
+    assert_eq!(count(&kennel, "k"), 1);
+}
+
+#[test]
+fn batch_calls_of_a_stage_share_one_sandbox() {
+    let kennel = kennel(&format!(
+        "parallel: [{{ {DOUBLE}, id: a, batch: {{ size: 2, wait: 5s }} }}, {{ {DOUBLE}, id: b, batch: {{ size: 2, wait: 5s }} }}]"
+    ));
+    let report = run(&kennel, &json!(3));
+    assert_eq!(report["output"], json!({ "a": 6, "b": 6 }));
+    assert_eq!(step(&report, "a")["trail"]["batch"], 2, "{report:#}");
+}
+
+// Health.
+
+#[test]
+fn monitored_an_agent_shows_what_it_did_across_processes() {
+    let kennel = kennel(&format!("sequential: [{{ {DOUBLE}, id: a }}, {{ {DOUBLE}, id: b }}]"));
+    run(&kennel, &json!(1));
+    run(&kennel, &json!(13));
+    let agents = kennel.run(["agents", "list", "--json"]).exits(0).json();
+    let team = agents["agents"]
+        .as_array()
+        .and_then(|agents| agents.iter().find(|agent| agent["agent"] == "team"))
+        .unwrap_or_else(|| panic!("{agents:#}"));
+    assert_eq!(team["health"]["completed"], 3, "{team:#}");
+}
+
+#[test]
+fn degradable_beyond_the_budget_the_cheaper_agent_answers() {
+    let kennel = kennel(&format!(
+        "budget: {{ calls: 1, on-exceeded: degrade }}
+sequential:
+  - {{ {DOUBLE}, id: a }}
+  - {{ agent: trap, id: b, degrade: {{ above: 0.9, to: slow }}, with: {{ sleep: 0, note: cheap }} }}"
+    ));
+    let report = run(&kennel, &json!(1));
+    assert_eq!(report["output"], "cheap", "{report:#}");
+    assert_eq!(step(&report, "b")["trail"]["degraded-to"], "slow");
+}
+
+#[test]
+fn a_budget_that_is_used_up_stops_the_run_and_says_which() {
+    let kennel = kennel(&format!(
+        "budget: {{ calls: 1 }}\nsequential: [{{ {DOUBLE}, id: a }}, {{ {DOUBLE}, id: b }}]"
+    ));
+    let report = run(&kennel, &json!(1));
+    assert_eq!(report["failure"]["kind"], "quota");
+    assert!(
+        report["failure"]["message"].as_str().is_some_and(|said| said.contains("budget of calls (1)")),
+        "{report:#}"
+    );
+}
+
+// Runs, steered from outside.
+
+#[test]
+fn cancel_stops_a_spinning_agent_within_moments() {
+    let kennel = kennel("agent: spin")
+        .wat("spin", &hostile::spin())
+        .settings("[limits]\nfuel = '900G'");
+    let running = kennel.start(["run", "flow.yaml", "--json"]);
+    let run = until("the run has begun", || {
+        let run = kennel.runs().first()?["run"].as_str()?.to_owned();
+        (kennel.show(&run)["steps"][0]["status"] == "running").then_some(run)
+    });
+    kennel.run(["runs", "cancel", &run, "--by", "ann"]).exits(0).says("cancelled");
+    let report = running.wait().json();
+    assert_eq!(report["status"], "cancelled", "{report:#}");
+    assert_eq!(kennel.show(&run)["failure"]["message"], "by ann");
+    kennel.run(["runs", "cancel", &run]).exits(2).says("has ended already");
+}
+
+#[test]
+fn fork_reuses_what_was_before_a_step_and_changes_what_it_is_told_to() {
+    let kennel = kennel(&format!(
+        "sequential: [{{ agent: counter, id: a, with: {{ key: k }} }}, {{ {DOUBLE}, id: b, with: '${{{{ input.n + steps.a.count }}}}' }}]"
+    ));
+    let first = run(&kennel, &json!({ "n": 1 }));
+    assert_eq!(first["output"], 4);
+    let id = first["run"].as_str().expect("an id");
+    let fork = ["runs", "fork", id, "--from", "b", "--set", "n=10", "--set", "steps.a.count=5", "--json"];
+    let forked = kennel.run(fork).exits(0).json();
+    assert_eq!(forked["output"], 30, "{forked:#}");
+    assert_eq!(count(&kennel, "k"), 1);
+    kennel.run(["runs", "fork", id, "--from", "zzz"]).exits(2).says("has not come to step `zzz`");
+}
+
+#[test]
+fn replay_executes_the_attempts_again_and_finds_them_equal() {
+    let kennel = kennel(&format!(
+        "sequential: [{{ agent: counter, id: a, with: {{ key: k }} }}, {{ {DOUBLE}, id: b, with: '${{{{ steps.a.count }}}}' }}]"
+    ));
+    let report = run(&kennel, &json!(null));
+    let id = report["run"].as_str().expect("an id");
+    kennel.run(["runs", "replay", id]).exits(0);
+    assert_eq!(count(&kennel, "k"), 1, "a replay changes nothing");
+}
