@@ -139,9 +139,12 @@ impl Attack {
                 over.clone(),
                 Arc::<AtomicUsize>::default(),
             );
+            let health = registry.plugin(name).expect("it is loaded").health.clone();
             let counted = count.clone();
             let attacker = tokio::spawn(async move {
                 while !over.load(Ordering::Relaxed) {
+                    // Its quarantine would end the attack, and this is about what holds without one.
+                    health.release();
                     let error = agent.call(task()).await.expect_err("it means harm");
                     assert_eq!(error.failure.kind, kind, "{name}: {error}");
                     counted.fetch_add(1, Ordering::Relaxed);

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub use self::book::{Book, NAMESPACE, Page};
-pub use self::choice::{Directory, Peer, Standing, choose, ranked};
+pub use self::choice::{Directory, OpenUntil, Peer, Standing, choose, ranked};
 use self::quarantine::{Quarantine, Refused, Verdict};
 pub use self::tally::{Latency, Tally};
 use crate::call::{Bounds, CallError, Reply, Request};
@@ -120,7 +120,7 @@ impl Health {
         let now = Instant::now();
         self.state.lock().quarantine.admit(now).map_err(|refused| {
             let message = format!(
-                "the agent {}; a new version of its plugin is tried at once",
+                "the agent {}; `kennel agents release` ends that, and a new version of its plugin is tried at once",
                 shown_until(refused)
             );
             Failure::new(FailureKind::BreakerOpen, message)

@@ -196,9 +196,11 @@ fn around(
 ) -> Arc<dyn Call> {
     let policy = policy.or(&base.defaults);
     let inner = base.call.clone();
-    let inner = limit::wrap(inner, agent, policy.timeout, &shared.slots);
-    let inner = watch::wrap(inner, &base.health, policy.timeout);
     let rule = policy.batch.as_ref().filter(|_| base.call.batches());
+    // In a batch, each has its timeout from when it joins.
+    let timeout = policy.timeout.filter(|_| rule.is_none());
+    let inner = limit::wrap(inner, agent, timeout, &shared.slots);
+    let inner = watch::wrap(inner, agent, &base.health, timeout);
     let inner = batch::wrap(inner, base.digest, rule, policy.timeout, &shared.batches);
     let breaker = policy.circuit_breaker.as_ref();
     let inner = breaker::wrap(inner, agent, breaker, &shared.breakers);
@@ -224,6 +226,8 @@ pub fn directory(policy: &Policy, skill: Option<&SkillName>, providers: &Provide
                 description: description.clone(),
                 call: stack.clone(),
                 health: base.health.clone(),
+                breaker: (policy.or(&base.defaults).circuit_breaker)
+                    .map(|_| providers.shared.breakers.watch(agent)),
             })
         });
         directory.skills.insert(name.clone(), peers.collect());

@@ -3,6 +3,7 @@
 //! The way in is always the same: read the file once, hash those bytes, scan, compile in a child (or take the result from the cache),
 //! link what is granted, let the agent describe itself under limits. It prints nothing and runs no flow.
 
+mod breakers;
 mod load;
 
 use std::collections::BTreeMap;

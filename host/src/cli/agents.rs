@@ -13,6 +13,7 @@ use super::{Options, host, ui};
 use crate::grants::Grants;
 use crate::id::{AgentName, Digest};
 use crate::limits::Limits;
+use crate::policy::Snapshot;
 use crate::registry::{Import, LoadError, Plugin, Refused};
 use crate::sandbox::Card;
 
@@ -25,6 +26,11 @@ pub(super) enum AgentsCommand {
     /// Shows one agent: its card, how it fares, its needs and grants, what it gets, and why each import is allowed.
     #[command(after_help = health::JSON)]
     Show {
+        /// The agent.
+        agent: String,
+    },
+    /// Ends the quarantine of an agent before its time: the next task is let through.
+    Release {
         /// The agent.
         agent: String,
     },
@@ -41,6 +47,7 @@ pub(super) async fn agents(options: &Options, command: AgentsCommand) -> Result<
     match command {
         AgentsCommand::List => list(options).await,
         AgentsCommand::Show { agent } => show(options, &agent).await,
+        AgentsCommand::Release { agent } => release(options, &agent).await,
         AgentsCommand::Check { files } => check(options, &files).await,
     }
 }
@@ -73,7 +80,7 @@ struct RefusedReport<'a> {
     error: String,
 }
 
-fn report(plugin: &Plugin) -> AgentReport<'_> {
+fn report(plugin: &Plugin, breaker: Option<Snapshot>) -> AgentReport<'_> {
     AgentReport {
         agent: &plugin.agent,
         status: "ready",
@@ -85,7 +92,7 @@ fn report(plugin: &Plugin) -> AgentReport<'_> {
         effective: &plugin.terms.effective,
         limits: &plugin.terms.limits,
         imports: &plugin.imports,
-        health: HealthReport::of(&plugin.health),
+        health: HealthReport::of(&plugin.health, breaker),
     }
 }
 
@@ -104,7 +111,7 @@ async fn list(options: &Options) -> Result<(), CliError> {
     if options.json {
         let ready = registry
             .plugins()
-            .map(|plugin| serde_json::to_value(report(plugin)));
+            .map(|plugin| serde_json::to_value(report(plugin, registry.breaker(&plugin.agent))));
         let refused = registry.refused().iter();
         let refused = refused.map(|Refused { path, agent, error }| {
             serde_json::to_value(refused_report(path, agent, error))
@@ -124,7 +131,7 @@ async fn list(options: &Options) -> Result<(), CliError> {
                 (ui::safe(&card.version), skills.join(", "))
             }
         };
-        let health = HealthReport::of(&plugin.health);
+        let health = HealthReport::of(&plugin.health, registry.breaker(&plugin.agent));
         let mut row = vec![plugin.agent.to_string(), version, health.state(), skills];
         row.extend(health.cells());
         row.push(plugin.digest.hex()[..12].to_owned());
@@ -153,9 +160,9 @@ async fn show(options: &Options, agent: &str) -> Result<(), CliError> {
     let registry = host::load_only(options).await?;
     if let Some(plugin) = registry.plugin(agent) {
         return if options.json {
-            ui::json(&report(plugin))
+            ui::json(&report(plugin, registry.breaker(&plugin.agent)))
         } else {
-            print(plugin)
+            print(plugin, registry.breaker(&plugin.agent))
         };
     }
     if let Some(refused) = registry
@@ -178,7 +185,21 @@ async fn show(options: &Options, agent: &str) -> Result<(), CliError> {
     Err(CliError::Usage(host::unknown_agent(&registry, agent)))
 }
 
-fn print(plugin: &Plugin) -> Result<(), CliError> {
+async fn release(options: &Options, agent: &str) -> Result<(), CliError> {
+    let (registry, book) = host::load_book(options).await?;
+    let Some(plugin) = registry.plugin(agent) else {
+        return Err(CliError::Usage(host::unknown_agent(&registry, agent)));
+    };
+    plugin.health.release();
+    book.save().await;
+    ui::say(format_args!(
+        "agent `{}` is let through again",
+        plugin.agent
+    ));
+    Ok(())
+}
+
+fn print(plugin: &Plugin, breaker: Option<Snapshot>) -> Result<(), CliError> {
     let heading = |name: &str| ui::styled(ui::BOLD, name);
     ui::out(format_args!("{} {}", heading("agent"), plugin.agent))?;
     ui::out(format_args!(
@@ -202,7 +223,7 @@ fn print(plugin: &Plugin) -> Result<(), CliError> {
         }
     }
     ui::out(heading("health"))?;
-    HealthReport::of(&plugin.health).print()?;
+    HealthReport::of(&plugin.health, breaker).print()?;
     ui::out(heading("capabilities"))?;
     let needs = plugin.terms.needs.as_ref();
     ui::out(format_args!(
@@ -262,7 +283,7 @@ async fn check(options: &Options, files: &[PathBuf]) -> Result<(), CliError> {
         let shown = ui::safe(&path.display().to_string());
         match loader.load_file(path).await {
             Ok(plugin) => {
-                reports.push(serde_json::to_value(report(&plugin)));
+                reports.push(serde_json::to_value(report(&plugin, None)));
                 host::warn_missing(&plugin);
                 if !options.json {
                     ui::out(format_args!(

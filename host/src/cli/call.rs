@@ -78,7 +78,7 @@ pub(super) async fn call(options: &Options, args: &CallArgs) -> Result<(), CliEr
         _ = tokio::signal::ctrl_c() => None,
     };
     progress.end();
-    host.health.save().await;
+    host.keep_health().await;
     match answer {
         Some(answer) => finish(options, &args.agent, answer, host.backend.blobs()).await,
         None => Err(CliError::Interrupted(

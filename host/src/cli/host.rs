@@ -41,6 +41,14 @@ pub(super) struct Host {
     pub(super) health: Arc<Book>,
 }
 
+impl Host {
+    /// Keeps how the agents fared for the next command.
+    pub(super) async fn keep_health(&self) {
+        self.health.save().await;
+        self.registry.keep_breakers(self.backend.kv()).await;
+    }
+}
+
 /// The settings, and the paths that follow from them and the options.
 pub(super) struct Paths {
     pub(super) settings: Settings,
@@ -122,11 +130,16 @@ pub(super) async fn open(options: &Options) -> Result<Host, CliError> {
 
 /// Loads the plugins and what is known about how they fare, for a command that shows them.
 pub(super) async fn load_only(options: &Options) -> Result<Registry, CliError> {
+    Ok(load_book(options).await?.0)
+}
+
+/// Loads the plugins and the book of their health, for a command that changes it.
+pub(super) async fn load_book(options: &Options) -> Result<(Registry, Book), CliError> {
     let paths = Paths::find(options)?;
     let backend = open_store(&paths.state)?;
     let registry = load(&paths, backend.clone()).await?;
-    book(&registry, backend).await;
-    Ok(registry)
+    let book = book(&registry, backend).await;
+    Ok((registry, book))
 }
 
 /// What is known about how the plugins fare, read from the store.
@@ -136,6 +149,7 @@ async fn book(registry: &Registry, backend: SharedBackend) -> Book {
         plugin: plugin.digest,
         health: plugin.health.clone(),
     });
+    registry.restore_breakers(backend.kv()).await;
     Book::open(backend, pages.collect()).await
 }
 

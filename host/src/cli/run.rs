@@ -81,7 +81,7 @@ pub(super) async fn drive(
         .await;
     progress.end();
     drop(saving);
-    host.health.save().await;
+    host.keep_health().await;
     finish(options, &driven?)
 }
 

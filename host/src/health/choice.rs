@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Health, Turn, shown_until};
+use tokio::time::Instant;
+
+use super::{Health, Turn, shown_until, wall};
 use crate::call::Call;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AgentName, SkillName};
@@ -28,6 +30,25 @@ pub struct Peer {
     pub call: Arc<dyn Call>,
     /// How it fares.
     pub health: Arc<Health>,
+    /// Until when its circuit breaker is open, if it has one.
+    pub breaker: Option<Arc<OpenUntil>>,
+}
+
+/// Tells until when a circuit breaker is open; `None` while it is not.
+pub type OpenUntil = dyn Fn() -> Option<Instant> + Send + Sync;
+
+impl Peer {
+    /// Why it cannot be asked now: what follows its name.
+    fn shut(&self) -> Option<String> {
+        if let Some(refused) = self.health.refuses() {
+            return Some(shown_until(refused));
+        }
+        let until = self.breaker.as_ref()?()?;
+        Some(format!(
+            "keeps failing and is not asked until {}",
+            wall(until)
+        ))
+    }
 }
 
 /// How an agent stands when it is compared with others. Less is better, field by field.
@@ -43,7 +64,7 @@ pub struct Standing {
 pub fn ranked(peers: &[Peer]) -> Vec<&Peer> {
     let mut open: Vec<_> = peers
         .iter()
-        .filter(|peer| peer.health.refuses().is_none())
+        .filter(|peer| peer.shut().is_none())
         .map(|peer| ((peer.health.standing(), &peer.agent), peer))
         .collect();
     open.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -64,10 +85,7 @@ pub fn choose<'p>(
     let shut: Vec<_> = peers
         .iter()
         .filter(|peer| !waits(&peer.agent))
-        .filter_map(|peer| {
-            let refused = peer.health.refuses()?;
-            Some(format!("`{}` {}", peer.agent, shown_until(refused)))
-        })
+        .filter_map(|peer| Some(format!("`{}` {}", peer.agent, peer.shut()?)))
         .collect();
     Err(if shut.is_empty() {
         let message =

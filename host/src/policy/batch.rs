@@ -58,7 +58,7 @@ struct Gathered {
     sent: bool,
 }
 
-/// Gathers requests to `inner` as `rule` says, if it can handle several together.
+/// Gathers requests to `inner` as `rule` says. `timeout` bounds each of them from here on, so `inner` must not bound all by that of one.
 pub(super) fn wrap(
     inner: Arc<dyn Call>,
     digest: Digest,
@@ -87,7 +87,11 @@ struct Batching {
 }
 
 impl Call for Batching {
-    fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
+    fn call(&self, mut request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
+        let own = self
+            .timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
+        request.deadline = own.into_iter().chain(request.deadline).min();
         if request.attempt > 1 {
             return self.inner.call(request);
         }
@@ -96,10 +100,7 @@ impl Call for Batching {
 }
 
 impl Batching {
-    async fn join(&self, mut request: Request) -> Result<Reply, CallError> {
-        let now = Instant::now();
-        let own = self.timeout.and_then(|timeout| now.checked_add(timeout));
-        request.deadline = own.into_iter().chain(request.deadline).min();
+    async fn join(&self, request: Request) -> Result<Reply, CallError> {
         let cut_off = request.deadline.and_then(|by| by.checked_add(GRACE));
         let (place, ending) = self.place(request);
         let ended = match cut_off {

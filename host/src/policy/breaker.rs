@@ -64,6 +64,19 @@ impl Breakers {
             .collect()
     }
 
+    /// How the breaker of `agent` is asked, without a call: until when it is open.
+    pub(super) fn watch(
+        &self,
+        agent: &AgentName,
+    ) -> Arc<dyn Fn() -> Option<Instant> + Send + Sync> {
+        let breaker = self.of(agent);
+        Arc::new(move || {
+            let now = Instant::now();
+            let left = breaker.0.lock().snapshot(now).open_for?;
+            (!left.is_zero()).then(|| now + left)
+        })
+    }
+
     /// Puts the breaker of `agent` where it stood before.
     pub(super) fn restore(&self, agent: &AgentName, snapshot: &Snapshot) {
         *self.of(agent).0.lock() = State::of(snapshot, Instant::now());

@@ -183,6 +183,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_has_an_open_breaker_is_passed_over_by_those_who_heed_it() {
+        let house = readers(&[("a", &[Act::Fail(F::Fatal)]), ("b", &[Act::Answer("b")])]);
+        let broken = skilled(Some("read")).breaker(1, 60);
+        let mut only_a = house.request("?");
+        only_a.lineage = lineage(&["b"]);
+        let stack = house.stack(&broken);
+        assert!(stack.call(only_a.clone()).await.is_err());
+        assert_eq!(ask(&house, &broken).await, "Text(\"b\"); b 1 ok");
+        let failure = stack.call(only_a).await.expect_err("nobody").failure;
+        assert_eq!(failure.kind, F::BreakerOpen);
+        assert!(failure.message.contains("`a` keeps failing"), "{failure}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn when_nobody_can_be_asked_the_failure_says_why() {
         let house = readers(&[("a", &[Act::Fail(F::Trapped); FAULTS as usize]), ("b", &[])]);
         for _ in 0..FAULTS {

@@ -7,17 +7,21 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::call::{Call, CallError, Reply, Request, Trail};
+use crate::call::{Attempt, Call, CallError, Reply, Request, Usage};
+use crate::failure::Failure;
 use crate::health::Health;
+use crate::id::AgentName;
 
 /// Watches `inner`, which is all that reaches the agent's sandbox and gives it `timeout`.
 pub(super) fn wrap(
     inner: Arc<dyn Call>,
+    agent: &AgentName,
     health: &Arc<Health>,
     timeout: Option<Duration>,
 ) -> Arc<dyn Call> {
     Arc::new(Watched {
         inner,
+        agent: agent.clone(),
         health: health.clone(),
         timeout,
     })
@@ -25,6 +29,7 @@ pub(super) fn wrap(
 
 struct Watched {
     inner: Arc<dyn Call>,
+    agent: AgentName,
     health: Arc<Health>,
     timeout: Option<Duration>,
 }
@@ -33,13 +38,10 @@ impl Call for Watched {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
         Box::pin(async move {
             let together = request.together.clone();
-            let watch = self
-                .health
-                .admit(&request, self.timeout)
-                .map_err(|failure| CallError {
-                    failure,
-                    trail: Trail::default(),
-                })?;
+            let watch = match self.health.admit(&request, self.timeout) {
+                Ok(watch) => watch,
+                Err(failure) => return Err(self.refused(failure, request.attempt)),
+            };
             let result = self.inner.call(request).await;
             let counted =
                 together.is_some_and(|together| together.look(|all| watch.saw(all)).is_some());
@@ -48,6 +50,20 @@ impl Call for Watched {
             }
             result
         })
+    }
+}
+
+impl Watched {
+    fn refused(&self, failure: Failure, number: u32) -> CallError {
+        let mut error = CallError::new(failure.kind, failure.message.clone());
+        error.trail.attempts.push(Attempt {
+            agent: self.agent.clone(),
+            number,
+            failure: Some(failure),
+            usage: Usage::default(),
+            answers: None,
+        });
+        error
     }
 }
 
@@ -94,7 +110,10 @@ mod tests {
         }
         let other = house.stack(&step("a").retry(3).fallback(step("b")));
         let result = other.call(house.request("?")).await;
-        assert_eq!(told(&result), "Text(\"instead\"), by b; b 1 ok");
+        assert_eq!(
+            told(&result),
+            "Text(\"instead\"), by b; a 1 breaker-open; b 1 ok"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::super::exit::CliError;
 use super::super::ui;
 use crate::failure::{Failure, FailureKind};
 use crate::health::quarantine::Refused;
 use crate::health::{Health, wall};
+use crate::policy::Snapshot;
 
 /// What the help says about `--json`.
 pub(super) const JSON: &str = "\
 With --json each agent has a `health`:
   state         `ok`, `quarantined` (it broke its sandbox five times in a row and is left alone),
-                or `trying` (its quarantine is over for the next task, which shows whether it works)
-  until         when a quarantine ends
+                `trying` (its quarantine is over for the next task, which shows whether it works),
+                or `breaker-open` (steps with a circuit breaker do not ask it)
+  until         when a quarantine, or the time of an open breaker, ends
   completed, succeeded, success-rate, failed      tasks; `failed` by kind
   latency-us    p50, p95 and p99 of the time in the sandbox, in microseconds
   queue-us      the time that all tasks together waited for a slot
@@ -62,13 +65,18 @@ struct LastFailure {
 }
 
 impl HealthReport {
-    pub(super) fn of(health: &Health) -> Self {
+    pub(super) fn of(health: &Health, breaker: Option<Snapshot>) -> Self {
         let report = health.report();
         let (state, until) = match report.refused {
             Some(Refused::Until(until)) => ("quarantined", Some(wall(until))),
             Some(Refused::Trying) => ("trying", None),
             None if report.quarantined => ("trying", None),
-            None => ("ok", None),
+            None => match breaker.and_then(|breaker| breaker.open_for) {
+                Some(left) if !left.is_zero() => {
+                    ("breaker-open", Some(wall(Instant::now() + left)))
+                }
+                _ => ("ok", None),
+            },
         };
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let tally = report.tally;

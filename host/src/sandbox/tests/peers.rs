@@ -66,6 +66,7 @@ pub(super) fn know(kennel: &Kennel, peers: Vec<(&str, &str, Arc<dyn Call>)>) {
             description: String::new(),
             call,
             health: Arc::default(),
+            breaker: None,
         };
         directory
             .skills
