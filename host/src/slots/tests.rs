@@ -407,11 +407,13 @@ proptest! {
                         for _ in 0..*slices {
                             // The slot is held while the clock goes on, as it is by a guest that computes.
                             tokio::time::advance(SLICE).now_or_never();
-                            let mut gaps = gaps.lock();
-                            let (last, longest) = gaps.entry(n).or_insert((start, Duration::ZERO));
-                            *longest = (*longest).max(last.elapsed());
-                            *last = Instant::now();
-                            drop(gaps);
+                            {
+                                let mut gaps = gaps.lock();
+                                let (last, longest) =
+                                    gaps.entry(n).or_insert((start, Duration::ZERO));
+                                *longest = (*longest).max(last.elapsed());
+                                *last = Instant::now();
+                            }
                             yields().await;
                         }
                     };
