@@ -3,7 +3,7 @@
 //! A task is *in flight* from its admission to its end: that bounds memory. It holds a *slot* only while it is being polled: that
 //! bounds the use of cores. Guests yield every million units of fuel, so a slot comes back after about a millisecond, and a guest that
 //! waits in a call into the host - for HTTP, for state, for another agent - holds none. Whoever waits, waits in the order of
-//! [`Priority`], and in turn among the agents of one class. Slots know no deadline but as the end of a wait.
+//! [`Priority`], and in turn among the agents of one class; an agent whose turns are long has fewer of them. Slots know no deadline but as the end of a wait.
 
 mod average;
 mod gate;
@@ -88,7 +88,7 @@ impl Slots {
     pub fn new(sizes: Sizes) -> Self {
         Self {
             flight: Gate::new(sizes.in_flight.get(), sizes.deeper()),
-            cores: Gate::new(sizes.slots.get(), 0).averaged(),
+            cores: Gate::new(sizes.slots.get(), 0).timed(),
             sizes,
         }
     }

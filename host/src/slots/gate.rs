@@ -16,6 +16,10 @@ use tokio::time::Instant;
 use super::Claim;
 use super::average::Average;
 use super::line::Line;
+use crate::id::AgentName;
+
+/// How long a turn usually is: what a guest takes for the fuel after which it yields.
+const TURN: Duration = Duration::from_millis(1);
 
 /// Lets a bounded number in at the same time.
 #[derive(Debug)]
@@ -83,8 +87,8 @@ impl Gate {
         }
     }
 
-    /// The same, and it remembers how busy it was.
-    pub(super) fn averaged(self) -> Self {
+    /// The same, and it looks at the clock: it remembers how busy it was, and who was inside for long has fewer turns.
+    pub(super) fn timed(self) -> Self {
         self.inner.lock().busy = Some(Average::new(Instant::now()));
         self
     }
@@ -121,8 +125,12 @@ impl Gate {
         let mut inner = self.inner.lock();
         if inner.has_room(depth) {
             inner.inside += 1;
-            inner.note(None);
-            return Entry::Inside(Pass(self));
+            let since = inner.busy.is_some().then(Instant::now);
+            inner.note(since);
+            return Entry::Inside(Pass {
+                gate: self,
+                timed: since.map(|since| (claim.agent.clone(), since)),
+            });
         }
         if depth == 0 && inner.waiting() >= most {
             return Entry::Full;
@@ -137,7 +145,7 @@ impl Gate {
     /// its turn away, so nobody less urgent comes in between.
     pub(super) fn again<'g, 'w>(
         &'g self,
-        pass: Pass<'g>,
+        mut pass: Pass<'g>,
         claim: &Claim,
         depth: usize,
         waited: &'w Waited,
@@ -145,6 +153,10 @@ impl Gate {
         let mut inner = self.inner.lock();
         if inner.lines.is_empty() {
             drop(inner);
+            // Nobody went without anything, so the time is not held against anybody.
+            if let Some((_, since)) = &mut pass.timed {
+                *since = Instant::now();
+            }
             return Entry::Inside(pass);
         }
         let ticket = self.line_up(&mut inner, claim, depth, waited, Instant::now());
@@ -167,6 +179,7 @@ impl Gate {
         let number = line.join(seat.clone(), agent, *priority, waited.get(), now);
         Ticket {
             gate: self,
+            agent: agent.clone(),
             seat,
             depth,
             number,
@@ -176,9 +189,12 @@ impl Gate {
         }
     }
 
-    fn release(&self) {
+    fn release(&self, timed: Option<(AgentName, Instant)>) {
         let mut inner = self.inner.lock();
         inner.inside -= 1;
+        if let Some((agent, since)) = timed {
+            inner.charge(&agent, since);
+        }
         let next = inner.hand_over();
         inner.note(None);
         drop(inner);
@@ -214,6 +230,18 @@ impl Inner {
         Some(seat)
     }
 
+    /// Holds against `agent`, while others wait, that its turn was longer than usual.
+    fn charge(&mut self, agent: &AgentName, since: Instant) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let turns = since.elapsed().as_micros() / TURN.as_micros();
+        let more = u32::try_from(turns.saturating_sub(1)).unwrap_or(u32::MAX);
+        for line in self.lines.values_mut() {
+            line.charge(agent, more);
+        }
+    }
+
     fn note(&mut self, now: Option<Instant>) {
         let wanted = self.inside + self.waiting();
         if let Some(busy) = &mut self.busy {
@@ -224,11 +252,15 @@ impl Inner {
 
 /// Being inside; dropping it lets the next one in.
 #[derive(Debug)]
-pub(super) struct Pass<'g>(&'g Gate);
+pub(super) struct Pass<'g> {
+    gate: &'g Gate,
+    /// Whose it is and since when, where that matters.
+    timed: Option<(AgentName, Instant)>,
+}
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        self.0.release();
+        self.gate.release(self.timed.take());
     }
 }
 
@@ -236,6 +268,7 @@ impl Drop for Pass<'_> {
 #[derive(Debug)]
 pub(super) struct Ticket<'g, 'w> {
     gate: &'g Gate,
+    agent: AgentName,
     seat: Arc<Seat>,
     depth: usize,
     number: u64,
@@ -254,7 +287,11 @@ impl<'g> Ticket<'g, '_> {
             }
         }
         self.over = true;
-        Poll::Ready(Pass(self.gate))
+        let timed = self.gate.inner.lock().busy.is_some();
+        Poll::Ready(Pass {
+            gate: self.gate,
+            timed: timed.then(|| (self.agent.clone(), Instant::now())),
+        })
     }
 }
 
@@ -280,7 +317,7 @@ impl Drop for Ticket<'_, '_> {
         drop(inner);
         if left.is_none() {
             // Its turn had come already; it is the next one's then.
-            drop(Pass(self.gate));
+            self.gate.release(None);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Who is next: five classes, agents in turn within a class, and first come, first served within an agent.
 //!
+//! An agent whose turns take longer than others' sits some out, which is deficit round robin (Shreedhar and Varghese, 1995): what is
+//! shared fairly is time, and not turns.
 //! Waiting makes more urgent: whoever has waited [`AGE`] moves up a class, so nobody starves. Pure: the time is told, nothing waits
 //! here, and what stands in the line is whatever the caller put there.
 
@@ -20,6 +22,8 @@ pub(super) const AGE: Duration = Duration::from_secs(2);
 pub(super) struct Line<T> {
     levels: [Level; Priority::ALL.len()],
     places: HashMap<u64, Place<T>>,
+    /// The turns that agents are to sit out.
+    debts: HashMap<AgentName, u32>,
     /// Numbers are given in the order of coming.
     next: u64,
 }
@@ -46,6 +50,7 @@ impl<T> Default for Line<T> {
         Self {
             levels: Default::default(),
             places: HashMap::new(),
+            debts: HashMap::new(),
             next: 0,
         }
     }
@@ -93,8 +98,17 @@ impl<T> Line<T> {
     /// Takes out whose turn it is at `now`.
     pub(super) fn next(&mut self, now: Instant) -> Option<T> {
         self.rise(now);
-        let number = self.levels.iter_mut().find_map(Level::next)?;
+        let Self { levels, debts, .. } = self;
+        let number = levels.iter_mut().find_map(|level| level.next(debts))?;
         self.leave(number)
+    }
+
+    /// Makes `agent` sit out so many turns more.
+    pub(super) fn charge(&mut self, agent: &AgentName, turns: u32) {
+        if turns > 0 {
+            let debt = self.debts.entry(agent.clone()).or_default();
+            *debt = debt.saturating_add(turns);
+        }
     }
 
     /// Moves up whoever has waited long enough, from the lowest class on, so that one look is enough after any time.
@@ -140,11 +154,25 @@ impl Level {
     }
 
     /// The first number of the agent whose turn it is; the turn passes on to the next agent.
-    fn next(&mut self) -> Option<u64> {
-        let agent = self.turns.pop_front()?;
-        let number = self.numbers.get(&agent)?.first().copied();
-        self.turns.push_back(agent);
-        number
+    fn next(&mut self, debts: &mut HashMap<AgentName, u32>) -> Option<u64> {
+        // Rounds in which everybody sits out are left out.
+        let of = |debts: &HashMap<_, u32>, agent| debts.get(agent).copied().unwrap_or(0);
+        let rounds = self.turns.iter().map(|agent| of(debts, agent)).min()?;
+        if rounds > 0 {
+            for agent in &self.turns {
+                debts
+                    .entry(agent.clone())
+                    .and_modify(|debt| *debt -= rounds);
+            }
+        }
+        loop {
+            let agent = self.turns.pop_front()?;
+            self.turns.push_back(agent.clone());
+            match debts.get_mut(&agent) {
+                Some(debt) if *debt > 0 => *debt -= 1,
+                _ => return self.numbers.get(&agent)?.first().copied(),
+            }
+        }
     }
 }
 
@@ -196,6 +224,39 @@ mod tests {
             order(&[many.as_slice(), &few].concat()),
             ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
         );
+    }
+
+    #[test]
+    fn an_agent_whose_turns_are_three_times_as_long_has_a_third_of_them() {
+        let now = Instant::now();
+        let mut line = Line::default();
+        let mut order = String::new();
+        for _ in 0..12 {
+            line.join("a", &agent("a"), P::Normal, Duration::ZERO, now);
+            line.join("b", &agent("b"), P::Normal, Duration::ZERO, now);
+        }
+        for _ in 0..12 {
+            let what = line.next(now).expect("somebody");
+            order.push_str(what);
+            if what == "a" {
+                line.charge(&agent("a"), 2);
+            }
+        }
+        assert_eq!(order, "abbbabbbabbb");
+    }
+
+    #[test]
+    fn who_is_alone_waits_for_nobody_however_long_it_took() {
+        let now = Instant::now();
+        let mut line = Line::default();
+        line.charge(&agent("a"), u32::MAX);
+        line.charge(&agent("b"), u32::MAX - 1);
+        for what in ["a1", "a2"] {
+            line.join(what, &agent("a"), P::Normal, Duration::ZERO, now);
+        }
+        line.join("b", &agent("b"), P::Normal, Duration::ZERO, now);
+        let order: Vec<_> = std::iter::from_fn(|| line.next(now)).collect();
+        assert_eq!(order, ["b", "a1", "a2"]);
     }
 
     #[test]

@@ -173,6 +173,34 @@ async fn the_more_urgent_one_executes_first_whatever_computes_besides() {
     assert!(until('n') <= 41 && until('b') == 59, "{log}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn agents_share_the_time_and_not_the_turns() {
+    let slots = slots(1, 8, 0);
+    let start = Instant::now();
+    let computes = async |agent: &str, turn: Duration| {
+        let admitted = slots.admit(normal(agent), 0).await.expect("room");
+        let work = async {
+            let mut used = Duration::ZERO;
+            while start.elapsed() < Duration::from_secs(10) {
+                // The clock goes on while the slot is held, as it does for a guest that computes.
+                tokio::time::advance(turn).now_or_never();
+                used += turn;
+                yields().await;
+            }
+            used.as_secs_f64()
+        };
+        admitted.execute(None, work).await
+    };
+    let (long, short) = tokio::join!(
+        computes("long", Duration::from_millis(50)),
+        computes("short", Duration::from_millis(1)),
+    );
+    assert!(
+        (4.5..5.5).contains(&long) && (4.5..5.5).contains(&short),
+        "{long} {short}"
+    );
+}
+
 #[tokio::test]
 async fn one_who_computes_alone_keeps_its_slot_until_somebody_wants_it() {
     let slots = slots(1, 8, 0);
@@ -407,11 +435,13 @@ proptest! {
                         for _ in 0..*slices {
                             // The slot is held while the clock goes on, as it is by a guest that computes.
                             tokio::time::advance(SLICE).now_or_never();
-                            let mut gaps = gaps.lock();
-                            let (last, longest) = gaps.entry(n).or_insert((start, Duration::ZERO));
-                            *longest = (*longest).max(last.elapsed());
-                            *last = Instant::now();
-                            drop(gaps);
+                            {
+                                let mut gaps = gaps.lock();
+                                let (last, longest) =
+                                    gaps.entry(n).or_insert((start, Duration::ZERO));
+                                *longest = (*longest).max(last.elapsed());
+                                *last = Instant::now();
+                            }
                             yields().await;
                         }
                     };
