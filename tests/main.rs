@@ -16,6 +16,7 @@ mod sandbox;
 
 mod events;
 mod recovery;
+mod replay;
 
 mod layers;
 mod readme;
