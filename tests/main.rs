@@ -17,6 +17,7 @@ mod sandbox;
 
 mod events;
 mod recovery;
+mod replay;
 
 mod layers;
 mod readme;

@@ -359,7 +359,8 @@ pub trait Kv: Send + Sync {
         limit: usize,
     ) -> Result<Vec<String>>;
     /// Up to `limit` changes with a revision after `after`, oldest first, of one key or of the whole namespace. Of each key the
-    /// newest [`KV_HISTORY`] changes are kept, deletions included; what they say about the present state is complete.
+    /// newest [`KV_HISTORY`] changes are kept, deletions included; what they say about the present state is complete. Namespaces that
+    /// begin with `.` are the host's own and have no history.
     async fn history(
         &self,
         ns: &Namespace,

@@ -11,7 +11,7 @@ use super::bindings::kennel::agent::types as wit;
 use super::tape::Tape;
 use super::task::Errand;
 use super::{Sandbox, convert};
-use crate::call::{Bounds, CallError, Lineage, Observer, Reply, Request, Together, Usage};
+use crate::call::{Answers, Bounds, CallError, Lineage, Observer, Reply, Request, Together, Usage};
 use crate::failure::{Failure, FailureKind};
 
 impl Sandbox {
@@ -77,7 +77,8 @@ impl Sandbox {
             };
             let answer = answers.next().unwrap_or_else(lost);
             let output = self.output(answer, &mut usage);
-            self.ended(request.attempt, output, usage, None)
+            let lost = Answers::Lost("it was handled together with others".to_owned());
+            self.ended(request.attempt, output, usage, Some(lost))
         });
         together.give(results.collect())
     }

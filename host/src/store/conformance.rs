@@ -188,6 +188,7 @@ macro_rules! conformance {
                 kv::a_large_value_is_one_blob_however_often_it_comes_back,
                 kv::the_present_state_follows_from_its_history,
                 kv::of_each_key_only_the_newest_changes_are_kept,
+                kv::a_namespace_of_the_host_has_no_history,
                 blobs::bytes_are_kept_once_and_come_back_on_both_sides_of_the_boundary,
                 blobs::what_was_never_put_is_not_there,
                 blobs::a_hint_reaches_those_who_listen_to_its_prefix,

@@ -33,6 +33,12 @@ impl Held {
     }
 }
 
+/// Whether changes in a namespace are remembered. Not in those of the host itself, whose names no agent can have: what stands there
+/// is derived, or short-lived, and would only grow.
+pub(super) fn has_history(ns: &str) -> bool {
+    !ns.starts_with('.')
+}
+
 /// What setting (or with `None` deleting) a key is called in its history.
 pub(super) fn op(expect: Expect, value: Option<&KvValue>) -> KvOp {
     match (expect, value) {

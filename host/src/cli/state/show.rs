@@ -20,7 +20,9 @@ const PAGE: usize = 1000;
 const SHORT: usize = 40;
 
 pub(super) async fn agents(options: &Options, store: &SharedBackend) -> Result<(), CliError> {
-    let spaces = store.kv().spaces().await?;
+    let mut spaces = store.kv().spaces().await?;
+    // The others are the host's own.
+    spaces.retain(|space| space.agent.parse::<AgentName>().is_ok());
     if options.json {
         return ui::json(&spaces);
     }

@@ -181,5 +181,8 @@ async fn a_replay_emits_nothing() {
     assert_eq!(again.diverged, None);
     assert_eq!(again.outcome.as_ref(), Ok(reply.output.as_ref()));
     assert_eq!(again.usage.fuel, attempt.usage.fuel);
-    assert!(waiting(&kennel, "flow").await.is_empty(), "it emitted again");
+    assert!(
+        waiting(&kennel, "flow").await.is_empty(),
+        "it emitted again"
+    );
 }

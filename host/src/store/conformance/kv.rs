@@ -467,3 +467,20 @@ pub(super) async fn of_each_key_only_the_newest_changes_are_kept(rig: impl Rig) 
     let (_, kept) = state_of(history)["n"].clone();
     assert_eq!(kept.data, KvData::Inline(more.to_string().into()));
 }
+
+pub(super) async fn a_namespace_of_the_host_has_no_history(rig: impl Rig) {
+    let kv = rig.store().kv();
+    let change = async |expect, value: Option<&str>| {
+        let cas = kv.cas(".own", "k", expect, value.map(text), AMPLE, &BY);
+        committed(cas.await.unwrap())
+    };
+    let first = change(Expect::Absent, Some("1")).await;
+    let second = change(Expect::Rev(first), Some("2")).await;
+    let entry = kv.get(".own", "k").await.unwrap().unwrap();
+    assert_eq!((entry.rev, entry.value), (second, text("2")));
+    change(Expect::Rev(second), None).await;
+    assert_eq!(kv.get(".own", "k").await, Ok(None));
+    let third = change(Expect::Absent, Some("3")).await;
+    assert!(third > second);
+    assert_eq!(kv.history(".own", None, Rev::NONE, 9).await, Ok(vec![]));
+}

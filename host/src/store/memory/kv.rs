@@ -62,7 +62,7 @@ impl Namespaces {
                 self.last += 1;
                 let rev = Rev(self.last);
                 space.used = used;
-                space.write(rev, asked);
+                space.write(rev, asked, kv_rules::has_history(ns));
                 KvCas::Committed(rev)
             }
         }
@@ -129,20 +129,30 @@ impl Namespaces {
 }
 
 impl Space {
-    fn write(&mut self, rev: Rev, asked: Asked<'_>) {
+    fn write(&mut self, rev: Rev, asked: Asked<'_>, remembered: bool) {
         let Asked {
             key, op, value, by, ..
         } = asked;
-        let change = KvChange {
-            rev,
-            key: key.to_owned(),
-            op,
-            value: value.as_ref().map(kept),
-            at: Some(Timestamp::now()),
-            by: by.clone(),
-        };
-        self.changes.insert(rev, change);
-        let count = self.kept.entry(key.to_owned()).or_default();
+        if remembered {
+            self.remember(KvChange {
+                rev,
+                key: key.to_owned(),
+                op,
+                value: value.as_ref().map(kept),
+                at: Some(Timestamp::now()),
+                by: by.clone(),
+            });
+        }
+        match value {
+            Some(value) => drop(self.entries.insert(key.to_owned(), KvEntry { value, rev })),
+            None => drop(self.entries.remove(key)),
+        }
+    }
+
+    fn remember(&mut self, change: KvChange) {
+        let key = change.key.clone();
+        self.changes.insert(change.rev, change);
+        let count = self.kept.entry(key.clone()).or_default();
         *count += 1;
         if *count > KV_HISTORY {
             *count -= 1;
@@ -150,10 +160,6 @@ impl Space {
             if let Some(oldest) = oldest.map(|change| change.rev) {
                 self.changes.remove(&oldest);
             }
-        }
-        match value {
-            Some(value) => drop(self.entries.insert(key.to_owned(), KvEntry { value, rev })),
-            None => drop(self.entries.remove(key)),
         }
     }
 }

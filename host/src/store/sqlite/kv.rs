@@ -135,6 +135,9 @@ impl Kv for SqliteStore {
         after: Rev,
         limit: usize,
     ) -> Result<Vec<KvChange>> {
+        if !kv_rules::has_history(ns) {
+            return Ok(Vec::new());
+        }
         let (ns, key) = (ns.to_owned(), key.map(str::to_owned));
         let history = move |db: &Connection| history(db, &ns, key.as_deref(), after, limit);
         self.inner.readers.read(history).await
@@ -263,6 +266,13 @@ fn log(
         .query_row([ns, key], |row| row.get(0))
         .optional()?;
     let nth = last.unwrap_or(0) + 1;
+    if !kv_rules::has_history(ns) {
+        tx.prepare_cached("DELETE FROM kv_log WHERE ns = ?1 AND key = ?2")?
+            .execute([ns, key])?;
+        if value.is_none() {
+            return Ok(());
+        }
+    }
     let (op, delta) = match op {
         KvOp::Set => ("set", None),
         KvOp::Swap => ("swap", None),
