@@ -21,18 +21,53 @@ fn ran(kennel: &Kennel) -> Value {
     kennel.run(["run", "flow.yaml", "--json"]).exits(0).json()
 }
 
-fn documents() -> Kennel {
-    let flow = std::fs::read(repository().join("plugins/flows/document-intelligence.yaml"))
-        .expect("the flow is there");
-    ["extract", "summarize", "entities", "classify"]
-        .into_iter()
-        .fold(Kennel::new(), Kennel::plugin)
-        .file("flow.yaml", flow)
+/// A kennel with every agent that ships with Kennel, the settings that go with them, and one of their flows.
+fn shipped(flow: &str) -> Kennel {
+    let plugins = repository().join("plugins");
+    let settings = std::fs::read_to_string(plugins.join("kennel.toml")).expect("settings");
+    let flow = std::fs::read(plugins.join("flows").join(flow)).expect("the flow is there");
+    let kennel = Kennel::new().settings(&settings).file("flow.yaml", flow);
+    let folders = std::fs::read_dir(&plugins).expect("the agents are there");
+    folders
+        .map(|folder| folder.expect("listed").path())
+        .filter(|folder| folder.join("Cargo.toml").is_file())
+        .filter_map(|folder| folder.file_name()?.to_str().map(str::to_owned))
+        .fold(kennel, |kennel, agent| kennel.plugin(&agent))
+}
+
+#[test]
+fn a_scanned_page_is_read_summarized_searched_and_classified() {
+    let plugins = repository().join("plugins");
+    let kennel = shipped("document-intelligence.yaml");
+    let models = kennel.data("ocr").join("models");
+    std::fs::create_dir_all(&models).expect("made");
+    for file in ["detector.onnx", "recogniser.onnx", "characters.txt"] {
+        std::fs::copy(plugins.join("ocr/models").join(file), models.join(file)).expect("copied");
+    }
+    let page = plugins.join("samples/scanned-report.jpg");
+    let input = json!({ "document": format!("@{}", page.display()) }).to_string();
+    let report = kennel
+        .run(["run", "flow.yaml", "--json", "--input", &input])
+        .exits(0)
+        .json();
+    let output = &report["output"];
+    let summary = output["summary"].as_str().unwrap_or_default();
+    assert!(summary.contains("Kestrel Bay Ferries"), "{report:#}");
+    assert_eq!(output["class"], "finance", "{report:#}");
+    let named: Vec<_> = output["entities"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|entity| entity["text"].as_str())
+        .collect();
+    for name in ["Margaret Ashdown", "£96.4 million", "12 March 2026"] {
+        assert!(named.contains(&name), "{name} is not in {named:?}");
+    }
 }
 
 #[test]
 fn documents_of_every_kind_are_summarized_searched_and_classified() {
-    let kennel = documents();
+    let kennel = shipped("report-intelligence.yaml");
     for kind in ["txt", "md", "html", "pdf"] {
         let sample = repository()
             .join("plugins/samples/quarterly-report")
@@ -428,7 +463,7 @@ fn a_flow_without_mistakes_is_valid_and_can_be_drawn() {
 
 #[test]
 fn the_flows_that_ship_with_kennel_have_no_mistakes() {
-    let kennel = documents();
+    let kennel = shipped("report-intelligence.yaml");
     for flow in std::fs::read_dir(repository().join("plugins/flows")).expect("the flows are there")
     {
         let path = flow.expect("listed").path();

@@ -4,6 +4,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,17 +21,32 @@ use crate::wasm_target;
 struct Demo {
     name: &'static str,
     about: &'static str,
-    /// The field of the flow's input that takes the sample, and the sample's file.
-    field: &'static str,
-    sample: &'static str,
+    /// What `kennel run` is told to work on. `plugins/…` is a path in the source tree, also behind an `@` in JSON.
+    sample: &'static [&'static str],
+    /// Folders whose files its agents are granted: where they are in the source tree, and where below `data` in the state directory.
+    data: &'static [(&'static str, &'static str)],
 }
 
-const DEMOS: &[Demo] = &[Demo {
-    name: "document-intelligence",
-    about: "Read a document, summarize it, list its entities, classify it",
-    field: "document",
-    sample: "plugins/samples/quarterly-report.pdf",
-}];
+const DEMOS: &[Demo] = &[
+    Demo {
+        name: "document-intelligence",
+        about: "Read a scanned page, summarize it, list its entities, classify it",
+        sample: &[
+            "--input",
+            r#"{"document":"@plugins/samples/scanned-report.jpg"}"#,
+        ],
+        data: &[("plugins/ocr/models", "ocr/models")],
+    },
+    Demo {
+        name: "report-intelligence",
+        about: "The same with a document that is text already",
+        sample: &[
+            "--input",
+            r#"{"document":"@plugins/samples/quarterly-report.pdf"}"#,
+        ],
+        data: &[],
+    },
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -60,7 +76,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::load()?;
     wasm_target::ensure()?;
     workspace.build_plugins()?;
-    let mut command = demo.command(build_host(&workspace)?, &workspace, args)?;
+    let kennel = build_host(&workspace)?;
+    demo.place_data(&workspace)?;
+    let mut command = demo.command(kennel, &workspace, args)?;
     step(&shown(&command), || {
         child::run(&mut command).map(|()| "finished")
     })
@@ -91,30 +109,66 @@ fn build_host(workspace: &Workspace) -> Result<PathBuf> {
 impl Demo {
     fn command(&self, kennel: PathBuf, workspace: &Workspace, args: &Args) -> Result<Command> {
         let here = env::current_dir().context("the current folder is gone")?;
-        let flow = workspace
-            .root()
-            .join("plugins/flows")
-            .join(self.name)
-            .with_extension("yaml");
+        let plugins = workspace.root().join("plugins");
+        let flow = plugins.join("flows").join(self.name).with_extension("yaml");
         let mut command = child::command(nearer(&here, &kennel));
-        command
-            .arg("run")
-            .arg(nearer(&here, &flow))
-            .arg("--agents")
-            .arg(nearer(&here, &workspace.agents()));
-        command.arg("--input").arg(match &args.input {
-            Some(input) => input.clone(),
-            None => self
-                .input(&nearer(&here, &workspace.root().join(self.sample)))
-                .into(),
-        });
+        command.arg("run").arg(nearer(&here, &flow));
+        for (option, path) in [
+            ("--agents", workspace.agents()),
+            ("--config", plugins.join("kennel.toml")),
+            ("--state", state(workspace)),
+        ] {
+            command.arg(option).arg(nearer(&here, &path));
+        }
+        match &args.input {
+            Some(input) => command.arg("--input").arg(input),
+            None => command.args(self.sample(&nearer(&here, &plugins))),
+        };
         command.args(&args.more);
         Ok(command)
     }
 
-    fn input(&self, sample: &Path) -> String {
-        serde_json::json!({ self.field: format!("@{}", sample.display()) }).to_string()
+    /// The sample's arguments, with the path of the folder `plugins` as it is from here.
+    fn sample(&self, plugins: &Path) -> Vec<String> {
+        let plugins = plugins.to_string_lossy();
+        // Inside JSON the path is part of a string.
+        let in_string = serde_json::Value::from(&*plugins).to_string();
+        let in_string = &in_string[1..in_string.len() - 1];
+        self.sample
+            .iter()
+            .map(|argument| match argument.strip_prefix("plugins/") {
+                Some(rest) => format!("{plugins}/{rest}"),
+                None => argument.replace("@plugins/", &format!("@{in_string}/")),
+            })
+            .collect()
     }
+
+    fn place_data(&self, workspace: &Workspace) -> Result<()> {
+        for (from, to) in self.data {
+            let from = workspace.root().join(from);
+            let to = state(workspace).join("data").join(to);
+            copy_files(&from, &to)
+                .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The state directory of the demos.
+fn state(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("demo")
+}
+
+/// Copies the files of a folder; folders in it are left out.
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The names for the command line, whose errors list them and suggest the nearest.
@@ -171,7 +225,7 @@ mod tests {
             "{error}"
         );
         assert!(
-            error.contains("[possible values: document-intelligence]"),
+            error.contains("[possible values: document-intelligence, report-intelligence"),
             "{error}"
         );
     }
@@ -186,11 +240,59 @@ mod tests {
     }
 
     #[test]
-    fn the_default_input_is_the_sample_as_a_file() {
+    fn samples_are_found_from_wherever_the_demo_is_started() {
+        let demo = Demo {
+            name: "watch",
+            about: "",
+            sample: &[
+                "--events",
+                "plugins/samples/events.jsonl",
+                "--input",
+                r#"{"page":"@plugins/samples/a.png"}"#,
+            ],
+            data: &[],
+        };
+        assert_eq!(demo.sample(Path::new("plugins")), demo.sample);
         assert_eq!(
-            DEMOS[0].input(Path::new("a/b.pdf")),
-            r#"{"document":"@a/b.pdf"}"#
+            demo.sample(Path::new(r#"/my "own"/plugins"#)),
+            [
+                "--events",
+                r#"/my "own"/plugins/samples/events.jsonl"#,
+                "--input",
+                r#"{"page":"@/my \"own\"/plugins/samples/a.png"}"#,
+            ]
         );
+    }
+
+    #[test]
+    fn every_sample_and_every_folder_of_data_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for demo in DEMOS {
+            for argument in demo.sample(&root.join("plugins")) {
+                for path in argument
+                    .split('"')
+                    .filter_map(|word| word.strip_prefix('@'))
+                {
+                    assert!(Path::new(path).is_file(), "{}: {path}", demo.name);
+                }
+            }
+            for (from, _) in demo.data {
+                assert!(root.join(from).is_dir(), "{}: {from}", demo.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_files_of_a_folder_are_copied_and_its_folders_left_out() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (from, to) = (folder.path().join("from"), folder.path().join("to/here"));
+        fs::create_dir_all(from.join("inner")).expect("made");
+        fs::write(from.join("model"), "new").expect("written");
+        for _ in 0..2 {
+            copy_files(&from, &to).expect("copied");
+        }
+        assert_eq!(fs::read(to.join("model")).expect("it is there"), b"new");
+        assert!(!to.join("inner").exists());
     }
 
     #[test]

@@ -38,6 +38,11 @@ impl Workspace {
         &self.metadata.workspace_root
     }
 
+    /// The folder of everything that is built.
+    pub(crate) fn target(&self) -> &Path {
+        &self.metadata.target_directory
+    }
+
     /// Where [`Workspace::build_plugins`] puts the agents that ship with Kennel.
     pub(crate) fn agents(&self) -> PathBuf {
         self.metadata.target_directory.join("agents")

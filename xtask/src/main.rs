@@ -39,7 +39,7 @@ enum Chore {
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask demo                                    run the document-intelligence flow
-  cargo xtask demo --input '{\"document\": \"@my.pdf\"}'  the same on a document of yours
+  cargo xtask demo --input '{\"document\": \"@my.png\"}'  the same on a page of yours
   cargo xtask test                                    run every test
   cargo xtask test -- -p kennel breaker               run some: after -- as for cargo test
   cargo xtask plugins                                 only build the agents";
