@@ -84,7 +84,10 @@ fn hierarchical_a_master_plans_workers_work_and_the_master_puts_together() {
     let kennel = kennel(flow);
     for (subtasks, says) in [
         (json!([]), "the master's plan is empty"),
-        (json!([{ "agent-type": "poems" }]), "unknown agent type `poems`"),
+        (
+            json!([{ "agent-type": "poems" }]),
+            "unknown agent type `poems`",
+        ),
         (json!([{ "input": 1 }]), "is malformed"),
     ] {
         let report = run(&kennel, &json!({ "subtasks": subtasks }));
@@ -152,7 +155,9 @@ fn approve_parks_a_run_until_a_person_answers() {
         let running = kennel.start(["run", "flow.yaml", "--json", "--input", "21"]);
         let run = until("the run asks", || {
             let runs = kennel.runs();
-            let run = runs.first().filter(|_| runs.len() > before)?["run"].as_str()?.to_owned();
+            let run = runs.first().filter(|_| runs.len() > before)?["run"]
+                .as_str()?
+                .to_owned();
             let asks = kennel.show(&run)["steps"][0]["status"] == "running";
             asks.then_some(run)
         });
@@ -168,7 +173,9 @@ fn approve_parks_a_run_until_a_person_answers() {
 #[test]
 fn centralized_a_flow_with_fixed_workers_decides_who_does_what() {
     let flow = "hierarchical: { master: team, workers: { sums: { agent: team, skill: double } }, concurrency: 1 }";
-    let subtasks: Vec<_> = (0..8).map(|n| json!({ "agent-type": "sums", "input": n })).collect();
+    let subtasks: Vec<_> = (0..8)
+        .map(|n| json!({ "agent-type": "sums", "input": n }))
+        .collect();
     assert_eq!(gives(flow, &json!({ "subtasks": subtasks }))["sum"], 56);
 }
 
@@ -213,7 +220,9 @@ fn load_balanced_a_skill_is_asked_of_the_agents_that_have_it_in_turn() {
     assert_eq!(report["status"], "succeeded", "{report:#}");
     let asked = |agent: &str| {
         let steps = report["steps"].as_array().expect("steps").iter();
-        steps.filter(|step| step["trail"]["attempts"][0]["agent"] == agent).count()
+        steps
+            .filter(|step| step["trail"]["attempts"][0]["agent"] == agent)
+            .count()
     };
     assert_eq!((asked("team"), asked("twin")), (2, 2), "{report:#}");
 }
@@ -246,7 +255,9 @@ fn shared_state_counts_what_agents_at_the_same_time_add() {
 
 #[test]
 fn event_sourced_every_change_of_state_is_a_record_and_tells_who_made_it() {
-    let kennel = kennel("sequential: [{ agent: counter, id: a, with: { key: k } }, { agent: counter, id: b, with: { key: k, add: 4 } }]");
+    let kennel = kennel(
+        "sequential: [{ agent: counter, id: a, with: { key: k } }, { agent: counter, id: b, with: { key: k, add: 4 } }]",
+    );
     let report = run(&kennel, &json!(null));
     let history = kennel
         .run(["state", "history", "counter", "k", "--json"])
@@ -255,7 +266,9 @@ fn event_sourced_every_change_of_state_is_a_record_and_tells_who_made_it() {
     let changes = history.as_array().expect("a list");
     assert_eq!(changes.len(), 2, "{history:#}");
     assert!(
-        changes.iter().all(|change| change["by"]["run"] == report["run"]),
+        changes
+            .iter()
+            .all(|change| change["by"]["run"] == report["run"]),
         "{history:#}"
     );
 }
@@ -265,9 +278,14 @@ fn event_sourced_every_change_of_state_is_a_record_and_tells_who_made_it() {
 #[test]
 fn retry_a_recoverable_failure_is_tried_again_and_a_fatal_one_is_not() {
     let flow = |how: &str| {
-        format!("agent: flaky\nwith: {{ how: {how}, times: 2 }}\nretry: {{ attempts: 3, backoff: 1ms }}")
+        format!(
+            "agent: flaky\nwith: {{ how: {how}, times: 2 }}\nretry: {{ attempts: 3, backoff: 1ms }}"
+        )
     };
-    assert_eq!(gives(&flow("recoverable"), &json!(null)), json!({ "calls": 3, "attempt": 3 }));
+    assert_eq!(
+        gives(&flow("recoverable"), &json!(null)),
+        json!({ "calls": 3, "attempt": 3 })
+    );
     let report = run(&kennel(&flow("fatal")), &json!(null));
     assert_eq!(report["failure"]["message"], "failure 1 of 2");
 }
@@ -282,7 +300,10 @@ fn circuit_breaker_stops_asking_an_agent_that_keeps_failing_and_is_shown() {
     );
     let report = run(&kennel, &json!(null));
     let kinds = ["a", "b", "c"].map(|id| step(&report, id)["failure"]["kind"].clone());
-    assert_eq!(kinds, [json!("trapped"), json!("trapped"), json!("breaker-open")]);
+    assert_eq!(
+        kinds,
+        [json!("trapped"), json!("trapped"), json!("breaker-open")]
+    );
     let agents = kennel.run(["agents", "list", "--json"]).exits(0).stdout;
     assert!(agents.contains("open"), "{agents}");
 }
@@ -318,7 +339,9 @@ fn batch_calls_of_a_stage_share_one_sandbox() {
 
 #[test]
 fn monitored_an_agent_shows_what_it_did_across_processes() {
-    let kennel = kennel(&format!("sequential: [{{ {DOUBLE}, id: a }}, {{ {DOUBLE}, id: b }}]"));
+    let kennel = kennel(&format!(
+        "sequential: [{{ {DOUBLE}, id: a }}, {{ {DOUBLE}, id: b }}]"
+    ));
     run(&kennel, &json!(1));
     run(&kennel, &json!(13));
     let agents = kennel.run(["agents", "list", "--json"]).exits(0).json();
@@ -350,7 +373,9 @@ fn a_budget_that_is_used_up_stops_the_run_and_says_which() {
     let report = run(&kennel, &json!(1));
     assert_eq!(report["failure"]["kind"], "quota");
     assert!(
-        report["failure"]["message"].as_str().is_some_and(|said| said.contains("budget of calls (1)")),
+        report["failure"]["message"]
+            .as_str()
+            .is_some_and(|said| said.contains("budget of calls (1)")),
         "{report:#}"
     );
 }
@@ -367,11 +392,17 @@ fn cancel_stops_a_spinning_agent_within_moments() {
         let run = kennel.runs().first()?["run"].as_str()?.to_owned();
         (kennel.show(&run)["steps"][0]["status"] == "running").then_some(run)
     });
-    kennel.run(["runs", "cancel", &run, "--by", "ann"]).exits(0).says("cancelled");
+    kennel
+        .run(["runs", "cancel", &run, "--by", "ann"])
+        .exits(0)
+        .says("cancelled");
     let report = running.wait().json();
     assert_eq!(report["status"], "cancelled", "{report:#}");
     assert_eq!(kennel.show(&run)["failure"]["message"], "by ann");
-    kennel.run(["runs", "cancel", &run]).exits(2).says("has ended already");
+    kennel
+        .run(["runs", "cancel", &run])
+        .exits(2)
+        .says("has ended already");
 }
 
 #[test]
@@ -382,11 +413,25 @@ fn fork_reuses_what_was_before_a_step_and_changes_what_it_is_told_to() {
     let first = run(&kennel, &json!({ "n": 1 }));
     assert_eq!(first["output"], 4);
     let id = first["run"].as_str().expect("an id");
-    let fork = ["runs", "fork", id, "--from", "b", "--set", "n=10", "--set", "steps.a.count=5", "--json"];
+    let fork = [
+        "runs",
+        "fork",
+        id,
+        "--from",
+        "b",
+        "--set",
+        "n=10",
+        "--set",
+        "steps.a.count=5",
+        "--json",
+    ];
     let forked = kennel.run(fork).exits(0).json();
     assert_eq!(forked["output"], 30, "{forked:#}");
     assert_eq!(count(&kennel, "k"), 1);
-    kennel.run(["runs", "fork", id, "--from", "zzz"]).exits(2).says("has not come to step `zzz`");
+    kennel
+        .run(["runs", "fork", id, "--from", "zzz"])
+        .exits(2)
+        .says("has not come to step `zzz`");
 }
 
 #[test]

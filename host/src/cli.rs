@@ -18,6 +18,7 @@ mod report;
 mod run;
 mod runs;
 mod serve;
+mod stages;
 mod state;
 mod steer;
 mod ui;

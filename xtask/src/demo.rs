@@ -21,8 +21,11 @@ use crate::wasm_target;
 struct Demo {
     name: &'static str,
     about: &'static str,
-    /// What `kennel run` is told to work on. `plugins/…` is a path in the source tree, also behind an `@` in JSON.
+    /// What `kennel run` is told to work on. `plugins/…` is a path in the source tree and `made/…` one in the state directory, also
+    /// behind an `@` in JSON.
     sample: &'static [&'static str],
+    /// A table of so many orders, written to `made/orders.csv` before.
+    orders: Option<usize>,
     /// Folders whose files its agents are granted: where they are in the source tree, and where below `data` in the state directory.
     data: &'static [(&'static str, &'static str)],
 }
@@ -35,6 +38,7 @@ const DEMOS: &[Demo] = &[
             "--input",
             r#"{"document":"@plugins/samples/scanned-report.jpg"}"#,
         ],
+        orders: None,
         data: &[("plugins/ocr/models", "ocr/models")],
     },
     Demo {
@@ -44,6 +48,41 @@ const DEMOS: &[Demo] = &[
             "--input",
             r#"{"document":"@plugins/samples/quarterly-report.pdf"}"#,
         ],
+        orders: None,
+        data: &[],
+    },
+    Demo {
+        name: "market-intelligence",
+        about: "Four agents at once gather what news, prices and figures say about a market",
+        sample: &[
+            "--input",
+            r#"{"news":"@plugins/samples/market/news.json","prices":"@plugins/samples/market/prices.csv","series":"@plugins/samples/market/series.csv","competitors":"@plugins/samples/market/competitors.json"}"#,
+        ],
+        orders: None,
+        data: &[],
+    },
+    Demo {
+        name: "business-intelligence",
+        about: "A coordinator plans from a question and a table, four workers answer, and it reports",
+        sample: &[
+            "--input",
+            r#"{"question":"Why did revenue fall in the second quarter of 2026?","data":"@plugins/samples/sales.csv"}"#,
+        ],
+        orders: None,
+        data: &[],
+    },
+    Demo {
+        name: "market-monitoring",
+        about: "Events of a day, played from a recording; each starts a run",
+        sample: &["--events", "plugins/samples/market/events.jsonl"],
+        orders: None,
+        data: &[],
+    },
+    Demo {
+        name: "etl",
+        about: "A table of 100 000 orders, dirty on purpose, streamed through five stages",
+        sample: &["--input", r#"{"file":"@made/orders.csv"}"#],
+        orders: Some(100_000),
         data: &[],
     },
 ];
@@ -78,6 +117,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     workspace.build_plugins()?;
     let kennel = build_host(&workspace)?;
     demo.place_data(&workspace)?;
+    demo.make(&workspace)?;
     let mut command = demo.command(kennel, &workspace, args)?;
     step(&shown(&command), || {
         child::run(&mut command).map(|()| "finished")
@@ -122,25 +162,46 @@ impl Demo {
         }
         match &args.input {
             Some(input) => command.arg("--input").arg(input),
-            None => command.args(self.sample(&nearer(&here, &plugins))),
+            None => {
+                let made = nearer(&here, &state(workspace));
+                command.args(self.sample(&nearer(&here, &plugins), &made))
+            }
         };
         command.args(&args.more);
         Ok(command)
     }
 
-    /// The sample's arguments, with the path of the folder `plugins` as it is from here.
-    fn sample(&self, plugins: &Path) -> Vec<String> {
-        let plugins = plugins.to_string_lossy();
-        // Inside JSON the path is part of a string.
-        let in_string = serde_json::Value::from(&*plugins).to_string();
-        let in_string = &in_string[1..in_string.len() - 1];
+    /// The sample's arguments, with the paths of the folders `plugins` and `made` as they are from here.
+    fn sample(&self, plugins: &Path, made: &Path) -> Vec<String> {
+        let place = |argument: String, name: &str, folder: &Path| {
+            let folder = folder.to_string_lossy();
+            if let Some(rest) = argument.strip_prefix(name) {
+                return format!("{folder}{rest}");
+            }
+            // Inside JSON the path is part of a string.
+            let in_string = serde_json::Value::from(&*folder).to_string();
+            let in_string = &in_string[1..in_string.len() - 1];
+            argument.replace(&format!("@{name}/"), &format!("@{in_string}/"))
+        };
         self.sample
             .iter()
-            .map(|argument| match argument.strip_prefix("plugins/") {
-                Some(rest) => format!("{plugins}/{rest}"),
-                None => argument.replace("@plugins/", &format!("@{in_string}/")),
-            })
+            .map(|argument| place((*argument).to_owned(), "plugins", plugins))
+            .map(|argument| place(argument, "made", made))
             .collect()
+    }
+
+    /// Writes the table that the sample names.
+    fn make(&self, workspace: &Workspace) -> Result<()> {
+        let Some(rows) = self.orders else {
+            return Ok(());
+        };
+        let file = state(workspace).join("orders.csv");
+        step(&format!("a table of {rows} orders"), || {
+            fs::create_dir_all(state(workspace))?;
+            fs::write(&file, sample_data::orders::generate(rows).csv)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            Ok("written")
+        })
     }
 
     fn place_data(&self, workspace: &Workspace) -> Result<()> {
@@ -250,11 +311,15 @@ mod tests {
                 "--input",
                 r#"{"page":"@plugins/samples/a.png"}"#,
             ],
+            orders: None,
             data: &[],
         };
-        assert_eq!(demo.sample(Path::new("plugins")), demo.sample);
         assert_eq!(
-            demo.sample(Path::new(r#"/my "own"/plugins"#)),
+            demo.sample(Path::new("plugins"), Path::new("made")),
+            demo.sample
+        );
+        assert_eq!(
+            demo.sample(Path::new(r#"/my "own"/plugins"#), Path::new("made")),
             [
                 "--events",
                 r#"/my "own"/plugins/samples/events.jsonl"#,
@@ -268,10 +333,11 @@ mod tests {
     fn every_sample_and_every_folder_of_data_is_there() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for demo in DEMOS {
-            for argument in demo.sample(&root.join("plugins")) {
+            for argument in demo.sample(&root.join("plugins"), Path::new("made")) {
                 for path in argument
                     .split('"')
                     .filter_map(|word| word.strip_prefix('@'))
+                    .filter(|path| !path.starts_with("made/"))
                 {
                     assert!(Path::new(path).is_file(), "{}: {path}", demo.name);
                 }

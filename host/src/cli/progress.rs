@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 use tracing::Level;
 
+use super::stages::Stages;
 use super::ui;
 use crate::call::{Notice, Observer, Trail};
 use crate::engine::Watch;
@@ -28,12 +29,13 @@ struct Shown {
     /// Log lines below this level are left out.
     least: Level,
     steps: Mutex<HashMap<StepPath, (ProgressBar, Instant)>>,
+    stages: Stages,
 }
 
 impl Progress {
     /// Begins to show a run.
     pub(super) fn start(plan: &Plan, run: RunId, least: Level) -> Self {
-        let shown = Shown::new(least, Some(run));
+        let shown = Shown::new(least, Some(run), Stages::of(plan));
         shown.line(&format!(
             "{} {} {}",
             ui::styled(ui::BOLD, "run"),
@@ -67,6 +69,9 @@ impl Progress {
         for (_, (bar, _)) in self.shown.steps.lock().drain() {
             bar.finish_and_clear();
         }
+        for line in self.shown.stages.end() {
+            self.shown.line(&line);
+        }
     }
 }
 
@@ -79,7 +84,7 @@ pub(super) struct TaskProgress {
 impl TaskProgress {
     /// Begins to show a task of `agent`.
     pub(super) fn start(agent: &AgentName, least: Level) -> Self {
-        let shown = Arc::new(Shown::new(least, None));
+        let shown = Arc::new(Shown::new(least, None, Stages::default()));
         let bar = shown.spinner(agent.to_string());
         Self { shown, bar }
     }
@@ -99,7 +104,7 @@ impl TaskProgress {
 }
 
 impl Shown {
-    fn new(least: Level, run: Option<RunId>) -> Self {
+    fn new(least: Level, run: Option<RunId>, stages: Stages) -> Self {
         let live = std::io::stderr().is_terminal();
         let target = if live {
             ProgressDrawTarget::stderr()
@@ -112,6 +117,7 @@ impl Shown {
             live,
             least,
             steps: Mutex::default(),
+            stages,
         }
     }
 
@@ -135,6 +141,9 @@ impl Shown {
     }
 
     fn record(&self, record: &Record) {
+        if self.stages.take(&record.event, |name| self.spinner(name)) {
+            return;
+        }
         match &record.event {
             Event::StepStarted { step, attempt } => self.started(step, *attempt),
             Event::StepSucceeded { step, trail, .. } => {

@@ -179,7 +179,8 @@ fn comes_from_the_guest(kind: FailureKind) -> bool {
         F::InvalidInput | F::Recoverable | F::Fatal | F::Exit => true,
         F::OutOfFuel | F::OutOfMemory | F::StackOverflow | F::Trapped | F::AbiViolation => true,
         F::TooMuchData | F::Handles | F::OutputTooLarge | F::Quota => true,
-        _ => false,
+        F::Deadline | F::Denied | F::CallDepth | F::CallCycle | F::FanOut => false,
+        F::BreakerOpen | F::Overloaded | F::Cancelled | F::HostError => false,
     }
 }
 

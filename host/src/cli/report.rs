@@ -8,7 +8,7 @@ use super::ui;
 use crate::call::{Trail, Usage};
 use crate::engine::state::{RunState, Status, StepState};
 use crate::failure::{Failure, FailureKind};
-use crate::id::{RunId, StepPath};
+use crate::id::{AgentName, RunId, StepPath};
 use crate::plan::Kind;
 use crate::record::{Held, Outcome};
 
@@ -36,7 +36,10 @@ pub(super) struct Report {
 #[serde(rename_all = "kebab-case")]
 struct StepReport {
     step: StepPath,
-    /// What does it: an agent, or what stands in the flow for one.
+    /// The agent that was asked; absent for what no agent does, or before one was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentName>,
+    /// What it does, as the flow has it: an agent, a skill, an event, a question.
     does: String,
     /// For a stage of a pipeline: its items, which are not listed one by one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,8 +162,16 @@ fn step_report(state: &RunState, step: &StepState) -> Option<StepReport> {
         Some(tally) => tally.usage,
         None => step.trail.usage(),
     };
+    let agent = match &state.plan().step(step.step).kind {
+        Kind::Call(call) => call.agent().or_else(|| {
+            let first = step.trail.attempts.first();
+            first.map(|attempt| &attempt.agent)
+        }),
+        _ => None,
+    };
     Some(StepReport {
         step: step.path.clone(),
+        agent: agent.cloned(),
         does,
         items: step.tally.as_ref().map(|tally| Items {
             succeeded: tally.succeeded,

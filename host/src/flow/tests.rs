@@ -156,7 +156,7 @@ fn structure_mistakes() {
             "sequential: [{agent: a, on-error: continue, wiht: 1, zzz: 2}]",
             "sequential: [{parallel: [{agent: a}], timeout: 3s, skill: x}]",
             "sequential: [{agent: a, require: any}]",
-            "on: {tick: {agent: a}}",
+            "on: {}",
             "id: main\nagent: a\nif: 'true'",
             "agent: a\nagent: b",
             "agent: [a]",

@@ -67,7 +67,7 @@ pub fn ranked(peers: &[Peer]) -> Vec<&Peer> {
         .filter(|peer| peer.shut().is_none())
         .map(|peer| ((peer.health.standing(), &peer.agent), peer))
         .collect();
-    open.sort_by(|(a, _), (b, _)| a.cmp(b));
+    open.sort_by_key(|(rank, _)| *rank);
     open.into_iter().map(|(_, peer)| peer).collect()
 }
 

@@ -136,9 +136,8 @@ impl HealthReport {
     pub(super) fn print(&self) -> Result<(), CliError> {
         let [tasks, ok, p50, p95, p99, fuel] = self.cells();
         ui::out(format_args!("  state     {}", self.state()))?;
-        if self.completed > 0 {
-            let waited = Duration::from_micros(self.queue_us / self.completed);
-            let waited = ui::time(waited);
+        if let Some(waited) = self.queue_us.checked_div(self.completed) {
+            let waited = ui::time(Duration::from_micros(waited));
             ui::out(format_args!("  tasks     {tasks} · {ok} succeeded"))?;
             ui::out(format_args!(
                 "  latency   p50 {p50} · p95 {p95} · p99 {p99}"

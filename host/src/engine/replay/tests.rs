@@ -8,17 +8,16 @@ use super::*;
 use crate::failure::FailureKind;
 use crate::flow;
 
+/// A step: its id, its attempts (agent, number, failed) and its output.
+type Told<'a> = (&'a str, &'a [(&'a str, u32, bool)], Value);
+
 /// The executions of a run of `flow` with these steps, each given by its id, its attempts (agent, number, failed) and its output.
-fn taken_apart(source: &str, steps: &[(&str, &[(&str, u32, bool)], Value)]) -> Vec<Execution> {
+fn taken_apart(source: &str, steps: &[Told<'_>]) -> Vec<Execution> {
     of(source, steps, false)
 }
 
 /// The same, perhaps with steps that were given to cheaper agents.
-fn of(
-    source: &str,
-    steps: &[(&str, &[(&str, u32, bool)], Value)],
-    degraded: bool,
-) -> Vec<Execution> {
+fn of(source: &str, steps: &[Told<'_>], degraded: bool) -> Vec<Execution> {
     let plan = Arc::new(
         flow::parse(source, "test")
             .unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render("test", source, false))),

@@ -368,7 +368,7 @@ fn anything(seed: u64) -> impl Fn(&str, &Value) -> Result<Value, FailureKind> {
         let mut hash = std::hash::DefaultHasher::new();
         std::hash::Hash::hash(&(seed, step), &mut hash);
         let drawn = std::hash::Hasher::finish(&hash);
-        let item = |n: u64| json!({ "agent-type": (n % 2 == 0).then_some("a").unwrap_or("b"), "input": n });
+        let item = |n: u64| json!({ "agent-type": if n.is_multiple_of(2) { "a" } else { "b" }, "input": n });
         match (drawn % 8, step.ends_with(".plan")) {
             (0, _) => Err(FailureKind::Fatal),
             (1..=6, true) => {

@@ -327,11 +327,12 @@ pub(super) async fn every_change_is_in_the_history_with_who_made_it(rig: impl Ri
             (change.op, value, change.by == by)
         })
         .collect();
-    let expected: [(_, Option<(&str, &[u8])>, _); 5] = [
-        (KvOp::Set, Some(("text", b"1")), false),
-        (KvOp::Set, Some(("json", b"2")), true),
-        (KvOp::Add(40), Some(("json", b"42")), true),
-        (KvOp::Swap, Some(("text", b"3")), true),
+    let value = |format, bytes: &'static [u8]| Some((format, bytes));
+    let expected = [
+        (KvOp::Set, value("text", b"1"), false),
+        (KvOp::Set, value("json", b"2"), true),
+        (KvOp::Add(40), value("json", b"42"), true),
+        (KvOp::Swap, value("text", b"3"), true),
         (KvOp::Delete, None, true),
     ];
     assert_eq!(told, expected, "a change that was refused is none");

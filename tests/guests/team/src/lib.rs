@@ -39,8 +39,16 @@ impl Agent for Synthesize {
     const DESCRIPTION: &'static str = "Adds up the results and lists the kinds of the failures.";
 
     fn handle(input: Ended, _: &Task) -> Result<Value, Error> {
-        let sum: i64 = input.results.iter().filter_map(|result| result["output"].as_i64()).sum();
-        let failed: Vec<&Value> = input.failures.iter().map(|failure| &failure["kind"]).collect();
+        let sum: i64 = input
+            .results
+            .iter()
+            .filter_map(|result| result["output"].as_i64())
+            .sum();
+        let failed: Vec<&Value> = input
+            .failures
+            .iter()
+            .map(|failure| &failure["kind"])
+            .collect();
         Ok(json!({ "sum": sum, "failed": failed }))
     }
 }
