@@ -70,7 +70,7 @@ fn a_run_is_replayed_with_its_own_plugins_only() {
 
 #[test]
 fn state_is_listed_read_changed_and_its_history_told() {
-    let kennel = Kennel::new();
+    let kennel = Kennel::cold();
     kennel.run(["state", "list"]).exits(2);
     let set = |args: &[&str], code| {
         let all = ["state", "set", "clerk"].iter().chain(args).copied();

@@ -32,7 +32,7 @@ impl Sandbox {
         let (tape, bounds) = Tape::play(recorded)?;
         let tape = Arc::new(tape);
         request.bounds = bounds;
-        let (outcome, usage) = self.attempt(request, tape.clone()).await;
+        let (outcome, usage) = Box::pin(self.attempt(request, tape.clone())).await;
         let diverged = tape.divergence();
         Ok(Replayed {
             outcome,

@@ -521,5 +521,5 @@ pub(super) fn first_eight(sum: Sha256) -> u64 {
     bytes
         .iter()
         .take(8)
-        .fold(0, |number, &byte| number << 8 | u64::from(byte))
+        .fold(0, |number, &byte| (number << 8) | u64::from(byte))
 }
