@@ -166,23 +166,22 @@ fn structure_mistakes() {
             "[]",
         ],
         expect![[r#"
-            1:1 `k`: a flow needs one of `agent`, `sequential`, `parallel` (for example `agent: NAME`)
-            3:1 `parallel`: a flow has exactly one of `agent`, `sequential`, `parallel` (there is `agent` already; put both into a `sequential` or `parallel` list)
+            1:1 `k`: a flow needs one of `agent`, `skill`, `sequential`, `parallel`, `hierarchical`, `pipeline`, `route`, `repeat`, `flow`, `emit`, `approve` (for example `agent: NAME`)
+            3:1 `parallel`: a flow has exactly one of `agent`, `skill`, `sequential`, `parallel`, `hierarchical`, `pipeline`, `route`, `repeat`, `flow`, `emit`, `approve` (there is `agent` already; put both into a `sequential` or `parallel` list)
             2:13 `5`: `5` should be a list of steps
             2:13 `[`: the list of steps is empty (put at least one step into it)
             2:14 `5`: `5` should be a step, which is a map
-            2:14 `{`: a step needs one of `agent`, `sequential`, `parallel` (for example `agent: NAME`)
-            2:15 `id`: a step needs one of `agent`, `sequential`, `parallel` (for example `agent: NAME`)
-            2:25 `sequential`: a step has exactly one of `agent`, `sequential`, `parallel` (there is `agent` already; put both into a `sequential` or `parallel` list)
+            2:14 `{`: a step needs one of `agent`, `skill`, `sequential`, `parallel`, `hierarchical`, `pipeline`, `route`, `repeat`, `flow`, `emit`, `approve` (for example `agent: NAME`)
+            2:15 `id`: a step needs one of `agent`, `skill`, `sequential`, `parallel`, `hierarchical`, `pipeline`, `route`, `repeat`, `flow`, `emit`, `approve` (for example `agent: NAME`)
+            2:25 `sequential`: a step has exactly one of `agent`, `skill`, `sequential`, `parallel`, `hierarchical`, `pipeline`, `route`, `repeat`, `flow`, `emit`, `approve` (there is `agent` already; put both into a `sequential` or `parallel` list)
             2:15 `agnet`: unknown key `agnet` (did you mean `agent`?)
-            2:15 `route`: `route` is not supported by this version of kennel
-            2:25 `on-error`: `on-error` is not supported by this version of kennel
+            2:22 `[`: the list of arms is empty (write for example `- if: size(prev) > 100` and a step)
             2:45 `wiht`: unknown key `wiht` (did you mean `with`?)
-            2:54 `zzz`: unknown key `zzz` (known are `id`, `with`, `if`, `output`, `agent`, `sequential`, `parallel`, `agent`, `skill`, `policy`, `timeout`, `retry`, `fallback`, `cache`, `limits`, `deadline`, `circuit-breaker`, `degrade`, `batch`, `priority`)
+            2:54 `zzz`: unknown key `zzz` (known are `id`, `with`, `if`, `output`, `on-error`, `agent`, `skill`, `sequential`, `parallel`, `hierarchical`, `pipeline`, `route`, `repeat`, `flow`, `emit`, `approve`, `agent`, `skill`, `policy`, `timeout`, `retry`, `fallback`, `cache`, `limits`, `deadline`, `circuit-breaker`, `degrade`, `batch`, `priority`)
             2:39 `timeout`: `timeout` does not belong here (policies stand on the agents inside a group)
-            2:52 `skill`: `skill` does not belong here (policies stand on the agents inside a group)
+            2:52 `skill`: a step has exactly one of `agent`, `skill`, `sequential`, `parallel`, `hierarchical`, `pipeline`, `route`, `repeat`, `flow`, `emit`, `approve` (there is `parallel` already; put both into a `sequential` or `parallel` list)
             2:25 `require`: `require` does not belong here (it says how many branches of a `parallel` must succeed)
-            2:1 `on`: `on` is not supported by this version of kennel
+            2:1 `on`: `on` names no event (write for example `on: { price_change: { agent: NAME } }`)
             2:1 `id`: `id` does not belong here (the outermost step has no `id` and no `if`; put it into a `sequential`)
             4:1 `if`: `if` does not belong here (the outermost step has no `id` and no `if`; put it into a `sequential`)
             3:1 `agent`: the key `agent` stands twice (the first one is on line 2)
@@ -537,17 +536,17 @@ fn a_good_flow_becomes_a_plan() {
         document-intelligence: Some("Read a scanned page.")
         sequential-1 line 10: Sequential([StepRef(1), StepRef(2), StepRef(3)])
            when None, with None, output false
-        ocr line 11: call ocr None Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: Some(2000000000), memory: Some(16777216) }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
+        ocr line 11: call ocr Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: Some(2000000000), memory: Some(16777216) }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
            when None, with Some(["input.document"]), output false
-        summary line 14: call summarize Some(SkillName("short")) Policy { timeout: Some(3s), retry: Some(Retry { attempts: 5, backoff: 100ms, factor: 2.0, max_backoff: 30s, jitter: true, on: Some([Trapped]) }), fallback: [Fallback { call: CallStep { callee: Agent(AgentName("summarize-lite")), skill: None, policy: Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None } }, with: None }, Fallback { call: CallStep { callee: Agent(AgentName("stub")), skill: None, policy: Policy { timeout: None, retry: Some(Retry { attempts: 2, backoff: 100ms, factor: 2.0, max_backoff: 30s, jitter: true, on: None }), fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None } }, with: Some(Value(String("none"))) }], cache: Some(Cache { ttl: 3600s, key: None }), bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
+        summary line 14: call summarize · short Policy { timeout: Some(3s), retry: Some(Retry { attempts: 5, backoff: 100ms, factor: 2.0, max_backoff: 30s, jitter: true, on: Some([Trapped]) }), fallback: [Fallback { call: CallStep { callee: Agent(AgentName("summarize-lite")), skill: None, policy: Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None } }, with: None }, Fallback { call: CallStep { callee: Agent(AgentName("stub")), skill: None, policy: Policy { timeout: None, retry: Some(Retry { attempts: 2, backoff: 100ms, factor: 2.0, max_backoff: 30s, jitter: true, on: None }), fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None } }, with: Some(Value(String("none"))) }], cache: Some(Cache { ttl: 3600s, key: None }), bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
            when Some("size(steps.ocr.text) > 10"), with None, output true
-        parallel-1 line 22: Parallel { branches: [StepRef(4), StepRef(5)], require: Any }
+        parallel-1 line 22: Parallel { branches: [StepRef(4), StepRef(5)], require: Any, concurrency: None }
            when None, with None, output true
-        entities line 23: call entities None Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
+        entities line 23: call entities Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
            when None, with Some(["steps.ocr.text"]), output false
         sequential-2 line 25: Sequential([StepRef(6)])
            when None, with None, output false
-        classify line 26: call classify None Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
+        classify line 26: call classify Policy { timeout: None, retry: None, fallback: [], cache: None, bounds: Bounds { fuel: None, memory: None }, deadline: None, circuit_breaker: None, degrade: None, batch: None, priority: None }
            when None, with Some(["steps.summary"]), output false
     "#]]
     .assert_eq(&text);
