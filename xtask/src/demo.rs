@@ -74,7 +74,13 @@ const DEMOS: &[Demo] = &[
     Demo {
         name: "market-monitoring",
         about: "Events of a day, played from a recording; each starts a run",
-        sample: &["--events", "plugins/samples/market/events.jsonl"],
+        // One run at a time: prices that overtake each other would count as late.
+        sample: &[
+            "--events",
+            "plugins/samples/market/events.jsonl",
+            "--parallel",
+            "1",
+        ],
         orders: None,
         data: &[],
     },
