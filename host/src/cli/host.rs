@@ -19,6 +19,9 @@ use crate::store::sqlite::SqliteStore;
 /// The settings file that is used when it is there.
 pub(super) const SETTINGS: &str = "kennel.toml";
 
+/// How long plugins may take to load before somebody who waits is told why.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long somebody at a terminal waits for a store that does not answer.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
@@ -194,7 +197,18 @@ async fn load(paths: &Paths, backend: SharedBackend) -> Result<Registry, CliErro
             paths.agents.display()
         )));
     }
-    let registry = Registry::load(&loader(paths, backend)?, &paths.agents).await;
+    let loader = loader(paths, backend)?;
+    let mut loading = std::pin::pin!(Registry::load(&loader, &paths.agents));
+    let registry = match tokio::time::timeout(PATIENCE, &mut loading).await {
+        Ok(registry) => registry,
+        Err(_) => {
+            ui::say(format_args!(
+                "loading the plugins of `{}`; new ones are compiled first, once",
+                paths.agents.display()
+            ));
+            loading.await
+        }
+    };
     registry.map_err(|error| CliError::Usage(error.to_string()))
 }
 

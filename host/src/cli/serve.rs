@@ -93,6 +93,7 @@ pub(super) async fn serve(
         .into_iter()
         .map(|(event_type, handler)| (event_type, handler.every));
     let missing = |error| run::missing(host, &error);
+    let saving = host.health.keep_saving();
     let serving = Serving {
         calls: Arc::new(host.registry.calls(&plan).map_err(missing)?),
         agents: host.registry.pins(&plan).map_err(missing)?,
@@ -127,6 +128,8 @@ pub(super) async fn serve(
             host.engine.serve(&serving, &mut tell, stop).await?
         }
     };
+    drop(saving);
+    host.keep_health().await;
     shown.sum_up(&tally, begun.elapsed())?;
     if is_recorded && interrupted.is_cancelled() {
         return Err(CliError::Interrupted(

@@ -41,7 +41,7 @@ pub struct CompileLimits {
     pub address_space: u64,
     /// CPU time in whole seconds. Default 60: the same two took 18 and 16 s of a busy core.
     pub cpu_seconds: u64,
-    /// Wall time, waiting for a free child not included. Default 2 min: the child has the lowest priority, and CPU time is what
+    /// Wall time, waiting for a free child not included. Default 5 min: the child has a low priority, and CPU time is what
     /// really bounds it; this one is for a child that hangs.
     pub wall: Duration,
     /// Children at the same time. Default 1.
@@ -53,7 +53,7 @@ impl Default for CompileLimits {
         Self {
             address_space: 2 << 30,
             cpu_seconds: 60,
-            wall: Duration::from_secs(120),
+            wall: Duration::from_secs(300),
             children: 1,
         }
     }
