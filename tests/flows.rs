@@ -22,7 +22,7 @@ fn ran(kennel: &Kennel) -> Value {
 }
 
 /// A kennel with agents that ship with Kennel, the settings that go with them, and one of their flows.
-fn shipped(flow: &str, agents: &[impl AsRef<str>]) -> Kennel {
+pub(crate) fn shipped(flow: &str, agents: &[impl AsRef<str>]) -> Kennel {
     let plugins = repository().join("plugins");
     let settings = std::fs::read_to_string(plugins.join("kennel.toml")).expect("settings");
     let flow = std::fs::read(plugins.join("flows").join(flow)).expect("the flow is there");

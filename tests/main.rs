@@ -10,6 +10,7 @@ mod hostile;
 mod cli;
 mod flows;
 mod patterns;
+mod systems;
 
 mod capabilities;
 mod neighbours;

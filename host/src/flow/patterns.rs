@@ -191,14 +191,12 @@ impl Lower<'_> {
             .get("do")
             .and_then(|node| self.step(node, Some((parent, 0)), &[]));
         let max = self.count(&fields, keys::ROUNDS, "max");
-        let (Some(body), Some(max)) = (body, max) else {
+        if fields.get("do").is_none() || fields.get("max").is_none() {
             let hint =
                 "write for example `repeat: { do: { agent: NAME }, until: prev.good, max: 5 }`";
-            self.problem(
-                node.at.clone(),
-                "`repeat` needs `do` and `max` (from 1 to 1000)",
-                hint,
-            );
+            self.problem(node.at.clone(), "`repeat` needs `do` and `max`", hint);
+        }
+        let (Some(body), Some(max)) = (body, max) else {
             return nothing;
         };
         let owner = Owner {
