@@ -110,12 +110,13 @@ pub struct Emission {
 /// Takes events that steps emit; the answer comes once they are durable.
 pub type Publish = dyn Fn(Emission) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync;
 
-/// Accepts runs and drives them. Cheap to clone; holds no state of its own.
+/// Accepts runs and drives them. Cheap to clone; clones look for requests to stop together.
 #[derive(Clone)]
 pub struct Engine {
     backend: SharedBackend,
     give_up: Duration,
     publish: Option<Arc<Publish>>,
+    stops: Arc<control::Stops>,
 }
 
 /// What became of asking a run to stop.
@@ -137,6 +138,7 @@ impl Engine {
             backend,
             give_up,
             publish: None,
+            stops: Arc::default(),
         }
     }
 
@@ -253,7 +255,7 @@ impl Engine {
             tokio::select! {
                 driven = work => driven.map(Ok),
                 () = keep(lease.as_ref()) => Err(EngineError::Fenced(run)),
-                by = control::stop_asked(self.backend.as_ref(), run) => Ok(Err(by)),
+                by = self.stops.asked(&self.backend, run) => Ok(Err(by)),
                 () = stop => Err(EngineError::Stopped(run)),
             }
         };

@@ -3,20 +3,29 @@
 //! Whoever drives a run owns its journal, so others leave word in the store, under namespaces that no agent can have, and the driver
 //! looks there. A word stays until it was used; one that comes twice is refused.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::id::{RunId, StepPath};
-use crate::store::{Backend, Expect, KvBy, KvCas, KvQuota, KvValue, Result, StoreError};
+use crate::store::{
+    Backend, Expect, KvBy, KvCas, KvQuota, KvValue, Result, SharedBackend, StoreError,
+};
 
 const ANSWERS: &str = ".answers";
 const STOPS: &str = ".stops";
 
 /// How often a driver looks for a request to stop: a spinning agent has ended a few milliseconds after.
 const LOOK: Duration = Duration::from_millis(20);
+/// Requests to stop that are seen at the same time; each is forgotten when its run has ended.
+const MOST_STOPS: usize = 1_000;
 /// How often a driver looks for an answer; people are slower.
 const LISTEN: Duration = Duration::from_millis(200);
 
@@ -47,15 +56,72 @@ pub(super) async fn ask_to_stop(store: &dyn Backend, run: RunId, by: &str) -> Re
     leave(store, STOPS, &run.to_string(), &by).await
 }
 
-/// Waits until somebody asks the run to stop, and says who. A store that does not answer asks nothing.
-pub(super) async fn stop_asked(store: &dyn Backend, run: RunId) -> String {
-    let key = run.to_string();
+/// Looks for requests to stop, once for all runs that this process drives, and only while it drives any.
+#[derive(Default)]
+pub(super) struct Stops(Mutex<Weak<Watcher>>);
+
+/// Who wants which runs to stop.
+type Asked = BTreeMap<String, String>;
+
+struct Watcher {
+    asked: watch::Receiver<Asked>,
+    _looking: AbortOnDropHandle<()>,
+}
+
+impl Stops {
+    /// Waits until somebody asks the run to stop, and says who. A store that does not answer asks nothing.
+    pub(super) async fn asked(&self, store: &SharedBackend, run: RunId) -> String {
+        let watcher = self.watcher(store);
+        let mut asked = watcher.asked.clone();
+        let key = run.to_string();
+        loop {
+            if let Some(by) = asked.borrow_and_update().get(&key) {
+                return by.clone();
+            }
+            if asked.changed().await.is_err() {
+                // The one who looks lives as long as the watcher, which is held here.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    fn watcher(&self, store: &SharedBackend) -> Arc<Watcher> {
+        let mut present = self.0.lock();
+        if let Some(watcher) = present.upgrade() {
+            return watcher;
+        }
+        let (tell, asked) = watch::channel(Asked::new());
+        let looking = tokio::spawn(look(store.clone(), tell));
+        let watcher = Arc::new(Watcher {
+            asked,
+            _looking: AbortOnDropHandle::new(looking),
+        });
+        *present = Arc::downgrade(&watcher);
+        watcher
+    }
+}
+
+async fn look(store: SharedBackend, tell: watch::Sender<Asked>) {
     loop {
-        if let Ok(Some(by)) = found(store, STOPS, &key).await {
-            return by;
+        if let Ok(asked) = all_asked(store.as_ref()).await {
+            tell.send_if_modified(|known| {
+                let news = *known != asked;
+                *known = asked;
+                news
+            });
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+async fn all_asked(store: &dyn Backend) -> Result<Asked> {
+    let mut asked = Asked::new();
+    for key in store.kv().keys(STOPS, "", None, MOST_STOPS).await? {
+        if let Some(by) = found(store, STOPS, &key).await? {
+            asked.insert(key, by);
+        }
+    }
+    Ok(asked)
 }
 
 /// Waits for an answer to the step at `path`, at most until `until`; `None` when nobody has answered by then.
