@@ -33,6 +33,9 @@ use crate::plan::{Plan, StepRef};
 use crate::record::{Cause, Event, Held, Outcome, Record};
 use crate::store::{Claim, Lease, Put, QueueTask, SharedBackend, StoreError};
 
+/// Appends of a run whose work was dropped that can still be under way: it makes one at a time.
+const LATE_APPENDS: u32 = 3;
+
 /// The queue in which every unfinished run has one entry.
 pub const RUNS: &str = "runs";
 
@@ -187,7 +190,11 @@ impl Engine {
             Ok(Claimed::Ended(_)) => Ok(Stopping::Ended),
             Ok(Claimed::Ours(lease)) => {
                 let stopping = self.end_cancelled(run, plan, by).await;
-                lease.done().await?;
+                match &stopping {
+                    Ok(_) => lease.done().await?,
+                    // It is as open as before, so it must be found again.
+                    Err(_) => lease.retry(Duration::ZERO).await?,
+                }
                 stopping
             }
             Err(EngineError::Held(..)) => {
@@ -204,14 +211,23 @@ impl Engine {
         plan: Arc<Plan>,
         by: &str,
     ) -> Result<Stopping, EngineError> {
-        let (mut journal, _, state) = self.open(run, plan).await?;
-        if state.outcome().is_some() {
-            return Ok(Stopping::Ended);
+        let mut tries = 0;
+        loop {
+            let (mut journal, _, state) = self.open(run, plan.clone()).await?;
+            if state.outcome().is_some() {
+                return Ok(Stopping::Ended);
+            }
+            let outcome = Outcome::Cancelled { by: by.to_owned() };
+            match journal.append(&[Event::RunFinished { outcome }]).await {
+                Ok(_) => {
+                    self.forget_words(&state).await?;
+                    return Ok(Stopping::Cancelled);
+                }
+                // An append that was under way when the work was dropped may still come through; then the end is another one.
+                Err(EngineError::Fenced(_)) if tries < LATE_APPENDS => tries += 1,
+                Err(error) => return Err(error),
+            }
         }
-        let outcome = Outcome::Cancelled { by: by.to_owned() };
-        journal.append(&[Event::RunFinished { outcome }]).await?;
-        self.forget_words(&state).await?;
-        Ok(Stopping::Cancelled)
     }
 
     /// What people have said to a run that has ended is of no use any more.
@@ -261,14 +277,11 @@ impl Engine {
         };
         // The work is dropped by now, and with it every call.
         let driven = match driven {
-            Ok(Err(by)) => {
-                self.end_cancelled(run, plan.clone(), &by).await?;
-                self.open(run, plan).await.map(|(_, _, state)| state)
-            }
-            Ok(Ok(state)) => {
-                self.forget_words(&state).await?;
-                Ok(state)
-            }
+            Ok(Err(by)) => match self.end_cancelled(run, plan.clone(), &by).await {
+                Ok(_) => self.open(run, plan).await.map(|(_, _, state)| state),
+                Err(error) => Err(error),
+            },
+            Ok(Ok(state)) => self.forget_words(&state).await.map(|()| state),
             Err(error) => Err(error),
         };
         match driven {

@@ -187,7 +187,7 @@ impl Health {
 
     /// What the end of a task with `failure` says about the agent. A bound below the agent's own says nothing: who sets one does so
     /// at its own risk.
-    fn verdict(&self, kind: FailureKind, watch: &Watch) -> Verdict {
+    fn verdict(&self, error: &CallError, watch: &Watch) -> Verdict {
         use FailureKind as F;
         let fault = |own: bool| {
             if own {
@@ -201,16 +201,20 @@ impl Health {
             memory,
             timeout,
         } = self.own;
-        match kind {
+        match error.failure.kind {
             F::InvalidInput | F::Recoverable | F::Fatal => Verdict::Answered,
             F::OutOfFuel => fault(watch.bounds.fuel.is_none_or(|bound| bound >= fuel)),
             F::OutOfMemory => fault(watch.bounds.memory.is_none_or(|bound| bound >= memory)),
             F::Deadline => {
+                // What it waited for its turn is not its fault, however long that was.
+                let used = error.trail.usage();
+                let worked = Duration::from_micros(used.wall_us.saturating_sub(used.queue_us));
                 let own = watch.began.checked_add(timeout);
                 fault(
-                    watch
-                        .deadline
-                        .is_none_or(|deadline| own.is_some_and(|own| own <= deadline)),
+                    worked >= timeout / 2
+                        && watch
+                            .deadline
+                            .is_none_or(|deadline| own.is_some_and(|own| own <= deadline)),
                 )
             }
             F::StackOverflow | F::Trapped | F::AbiViolation | F::Exit => Verdict::Fault,
@@ -241,7 +245,7 @@ impl Watch {
         for result in results {
             let of_one = match result {
                 Ok(_) => Verdict::Answered,
-                Err(error) => health.verdict(error.failure.kind, self),
+                Err(error) => health.verdict(error, self),
             };
             verdict = match (verdict, of_one) {
                 (Verdict::Answered, _) | (_, Verdict::Answered) => Verdict::Answered,

@@ -90,7 +90,7 @@ limits! {
     /// Bytes of one log line; the rest of it is cut.
     log_line: Bytes = Bytes(8 * KIB), Quota;
     /// Bytes of host answers kept of one attempt, for `kennel runs replay`; beyond them the attempt goes on, and cannot be replayed.
-    tape: Bytes = Bytes(32 * MIB), Quota;
+    tape: Bytes = Bytes(4 * MIB), Quota;
     /// Random bytes in one call.
     random: Bytes = Bytes(64 * KIB), Quota;
     /// Bytes of a state key.

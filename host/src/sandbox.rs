@@ -332,8 +332,9 @@ impl Call for Sandbox {
         }
     }
 
-    /// Not when the agent calls others: whose budget and chain of callers would they have?
+    /// Not when the agent calls others or emits: whose budget and chain of callers would they have, whose id would an event?
     fn batches(&self) -> bool {
-        self.exports.batch.is_some() && self.plugin.effective.peers.is_empty()
+        let effective = &self.plugin.effective;
+        self.exports.batch.is_some() && effective.peers.is_empty() && effective.events.is_empty()
     }
 }

@@ -12,8 +12,8 @@ use super::{Options, host, replay, run, ui};
 use crate::engine::History;
 use crate::engine::state::RunState;
 use crate::flow as flows;
-use crate::id::RunId;
-use crate::plan::Plan;
+use crate::id::{RunId, StepPath};
+use crate::plan::{Kind, Plan};
 use crate::record::Record;
 use crate::store::{RunOutcome, RunSummary};
 
@@ -211,7 +211,13 @@ async fn resume_all(options: &Options) -> Result<(), CliError> {
     let mut all = Ok(());
     for run in unfinished.into_iter().rev() {
         let resumed = match host.engine.history(run).await {
-            Ok(history) => resume_one(options, &host, &history).await,
+            Ok(history) => match parked(&history) {
+                Ok(Some(step)) => Err(CliError::Busy(format!(
+                    "run {run} waits for an answer: `kennel runs approve {run} {step}`, or resume it by its id to wait for one"
+                ))),
+                Ok(None) => resume_one(options, &host, &history).await,
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error.into()),
         };
         match resumed {
@@ -230,6 +236,18 @@ async fn resume_all(options: &Options) -> Result<(), CliError> {
         }
     }
     all
+}
+
+/// The step whose question a run waits for, when nothing else of it can go on.
+fn parked(history: &History) -> Result<Option<StepPath>, CliError> {
+    let state = state(history, plan(history)?)?;
+    let asks = |path: &StepPath| {
+        let step = state.step(path).map(|step| step.step);
+        step.is_some_and(|step| matches!(state.plan().step(step).kind, Kind::Approve(_)))
+    };
+    let running = state.running();
+    let idle = state.ready().is_empty() && running.iter().all(asks);
+    Ok(running.into_iter().next().filter(|_| idle))
 }
 
 /// Every run that has not ended, newest first.

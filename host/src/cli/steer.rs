@@ -16,7 +16,7 @@ use crate::engine::fork::{Change, ForkError};
 use crate::engine::{Engine, Stopping};
 use crate::id::{RunId, StepPath};
 use crate::plan::Kind;
-use crate::record::Event;
+use crate::record::{Event, Outcome};
 use crate::store::Cursor;
 
 /// How long `cancel` waits for whoever drives the run to say that it has stopped.
@@ -107,10 +107,14 @@ pub(super) async fn cancel(options: &Options, run: RunId, by: &str) -> Result<()
             )));
         }
         Stopping::Asked => match tokio::time::timeout(PATIENCE, end_of(&engine, run)).await {
-            Ok(ended) => {
-                ended?;
-                "cancelled"
-            }
+            Ok(ended) => match ended? {
+                Outcome::Cancelled { .. } => "cancelled",
+                Outcome::Succeeded { .. } | Outcome::Failed { .. } => {
+                    return Err(CliError::Usage(format!(
+                        "run {run} ended by itself before it was stopped; `kennel runs show {run}` tells how"
+                    )));
+                }
+            },
             Err(_) => "asked to stop; whoever drives it has not done so yet",
         },
     };
@@ -120,12 +124,12 @@ pub(super) async fn cancel(options: &Options, run: RunId, by: &str) -> Result<()
     ui::out(format_args!("run {run} {told}"))
 }
 
-async fn end_of(engine: &Engine, run: RunId) -> Result<(), CliError> {
+async fn end_of(engine: &Engine, run: RunId) -> Result<Outcome, CliError> {
     loop {
         let history = engine.history(run).await?;
         let last = history.records.last().map(|record| &record.event);
-        if matches!(last, Some(Event::RunFinished { .. })) {
-            return Ok(());
+        if let Some(Event::RunFinished { outcome }) = last {
+            return Ok(outcome.clone());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

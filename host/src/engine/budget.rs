@@ -16,6 +16,7 @@ use crate::units::{Fuel, Span};
 pub(super) struct Purse {
     budget: Budget,
     deadline: Option<Instant>,
+    end: Option<Timestamp>,
 }
 
 impl Purse {
@@ -29,7 +30,13 @@ impl Purse {
         Self {
             budget,
             deadline: left.and_then(|left| Instant::now().checked_add(left)),
+            end: left.and_then(|left| Timestamp::now().checked_add(left).ok()),
         }
+    }
+
+    /// The end of the wall time, by the clock of people.
+    pub(super) fn end(&self) -> Option<Timestamp> {
+        self.end
     }
 
     /// The end of the wall time.

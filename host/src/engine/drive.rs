@@ -103,7 +103,7 @@ impl<'a> Driver<'a> {
             });
         }
         loop {
-            begin.extend(self.decide(&mut events, in_flight.len() + begin.len())?);
+            begin.extend(self.decide(&mut events)?);
             if let Some(outcome) = self.state.conclusion() {
                 self.happen(&mut events, Event::RunFinished { outcome })?;
                 self.append(&mut events).await?;
@@ -128,7 +128,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Decides about every call that waits, until none does; returns those to begin.
-    fn decide(&mut self, events: &mut Vec<Event>, begun: usize) -> Result<Vec<Begin>, EngineError> {
+    fn decide(&mut self, events: &mut Vec<Event>) -> Result<Vec<Begin>, EngineError> {
         let mut begin = Vec::new();
         loop {
             let ready = self.state.ready();
@@ -137,7 +137,7 @@ impl<'a> Driver<'a> {
             }
             for (step, decision) in ready {
                 let event = match decision {
-                    Decision::Start => match self.start(&step, begun + begin.len()) {
+                    Decision::Start => match self.start(&step) {
                         Ok((input, event)) => {
                             begin.push(Begin {
                                 path: step,
@@ -165,7 +165,7 @@ impl<'a> Driver<'a> {
 
     /// What a leaf that may begin gets, and the event that says so. A question to a person carries its own end, so that whoever
     /// resumes the run waits no longer.
-    fn start(&self, path: &StepPath, begun: usize) -> Result<(Arc<Value>, Event), Failure> {
+    fn start(&self, path: &StepPath) -> Result<(Arc<Value>, Event), Failure> {
         let input = self.state.input_of(path)?;
         let plan = self.state.plan().clone();
         let step = self.state.step(path).map(|state| plan.step(state.step));
@@ -176,11 +176,12 @@ impl<'a> Driver<'a> {
                     Value::String(text) => text.clone(),
                     other => other.to_string(),
                 };
-                let until = approve.timeout.map(|timeout| {
+                let own = approve.timeout.map(|timeout| {
                     Timestamp::now()
                         .checked_add(timeout)
                         .unwrap_or(Timestamp::MAX)
                 });
+                let until = own.into_iter().chain(self.purse.end()).min();
                 let step = path.clone();
                 let asked = Event::ApprovalAsked {
                     step,
@@ -190,16 +191,20 @@ impl<'a> Driver<'a> {
                 Ok((input, asked))
             }
             Some(Kind::Call(call)) => {
-                let exceeded = self.purse.exceeded(self.state.spent(), begun);
-                let degrades =
-                    plan.budget.on_exceeded == OnExceeded::Degrade && call.policy.degrade.is_some();
-                match exceeded {
-                    Some(failure) if !degrades => Err(failure),
+                let under_way = self.state.calls_under_way();
+                match self.purse.exceeded(self.state.spent(), under_way) {
+                    Some(failure) if !self.degrades(call) => Err(failure),
                     _ => Ok((input, started(&self.state, path))),
                 }
             }
             _ => Ok((input, started(&self.state, path))),
         }
+    }
+
+    /// Whether a call goes to a cheaper agent when the budget is used up.
+    fn degrades(&self, call: &CallStep) -> bool {
+        let beyond = self.state.plan().budget.on_exceeded;
+        beyond == OnExceeded::Degrade && call.policy.degrade.is_some()
     }
 
     fn kind(&self, path: &StepPath) -> Option<&Kind> {
@@ -315,7 +320,13 @@ impl<'a> Driver<'a> {
         let asked = async {
             let input = self.payload(input?).await?;
             let spent = self.state.spent();
-            let degraded = self.purse.exceeded(spent, 0).is_some();
+            // Asked again, because the time may have run out since, and a run that is resumed begins here. This call is under way.
+            let others = self.state.calls_under_way().saturating_sub(1);
+            let exceeded = self.purse.exceeded(spent, others);
+            let degraded = exceeded.is_some();
+            if let Some(failure) = exceeded.filter(|_| !self.degrades(step)) {
+                return Err(Ask::Step(failure));
+            }
             let fuel = self.purse.fuel_left(spent).filter(|_| !degraded);
             let request = Request {
                 skill: state.skill.clone(),

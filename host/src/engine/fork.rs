@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::journal::Journal;
 use super::state::RunState;
 use super::{Engine, EngineError, History};
+use crate::failure::Failure;
+use crate::flow;
 use crate::id::{RunId, StepPath};
 use crate::plan::Plan;
 use crate::record::{Event, Held};
@@ -29,6 +31,9 @@ pub enum ForkError {
     /// The change is about a step that is not before the fork.
     #[error("step `{0}` has no output before the fork, so there is nothing to change")]
     NotBefore(StepPath),
+    /// With the changes the input does not fit the flow's schema.
+    #[error("{}", .0.message)]
+    Input(Failure),
     /// With the changes the outputs before the fork do not belong to the flow any more.
     #[error("with these changes the run would have gone another way before the fork: {0}")]
     OtherWay(String),
@@ -50,6 +55,13 @@ impl Engine {
     ) -> Result<RunId, ForkError> {
         let events = before(history, plan.clone(), from)?;
         let events = changed(events, changes, history.run)?;
+        if let Some(Event::RunStarted {
+            input: Held::Inline(input),
+            ..
+        }) = events.first()
+        {
+            flow::check_input(&plan.name, plan.input.as_ref(), input).map_err(ForkError::Input)?;
+        }
         let run = RunId::generate();
         RunState::replay(plan, run, &events)
             .map_err(|illegal| ForkError::OtherWay(illegal.to_string()))?;

@@ -25,7 +25,7 @@ use crate::call::{Trail, Usage};
 use crate::expr::Template;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{RunId, SkillName, StepPath};
-use crate::plan::{Entry, OnError, Plan, StepRef};
+use crate::plan::{Entry, Kind, OnError, Plan, StepRef};
 use crate::record::{Event, Held, Outcome};
 
 /// Where a run stands.
@@ -45,6 +45,10 @@ pub struct RunState {
     waiting: BTreeSet<Place>,
     /// Steps that have ended and whose parents have not been told. A list, because telling them in place would recurse once a round.
     ended: VecDeque<Place>,
+    /// Calls that were begun and have not ended.
+    under_way: usize,
+    /// Rounds that loops have begun since the last record.
+    rounds: usize,
     spent: Spent,
     started: bool,
     outcome: Option<Outcome>,
@@ -95,6 +99,8 @@ impl RunState {
             next_frame: RUN + 1,
             waiting: BTreeSet::new(),
             ended: VecDeque::new(),
+            under_way: 0,
+            rounds: 0,
             spent: Spent::default(),
             started: false,
             outcome: None,
@@ -117,6 +123,7 @@ impl RunState {
 
     /// Makes `event`, which [`check`](Self::check) has allowed, part of the state.
     pub fn apply(&mut self, event: &Event) {
+        self.rounds = 0;
         match event {
             Event::RunStarted { input, event, .. } => {
                 self.started = true;
@@ -130,7 +137,7 @@ impl RunState {
                 }
             }
             Event::StepStarted { step, attempt } => self.at(step, |state, at| {
-                state.waiting.remove(&at);
+                state.under_way += usize::from(state.waiting.remove(&at) && state.calls(at));
                 state.change(at, |step| {
                     step.status = Status::Running;
                     step.begun = *attempt;
@@ -273,6 +280,11 @@ impl RunState {
     /// The step at `path`, when it was reached and is kept.
     pub fn step(&self, path: &StepPath) -> Option<&StepState> {
         self.steps.get(self.by_path.get(path)?)
+    }
+
+    /// How many calls were begun and have not ended.
+    pub fn calls_under_way(&self) -> usize {
+        self.under_way
     }
 
     /// What the run has used so far.
@@ -476,7 +488,17 @@ impl RunState {
         }
     }
 
+    /// Whether the step at this place is a call.
+    fn calls(&self, at: Place) -> bool {
+        let step = self.steps.get(&at).map(|state| self.plan.step(state.step));
+        step.is_some_and(|step| matches!(step.kind, Kind::Call(_)))
+    }
+
     fn account(&mut self, at: Place, trail: &Trail) {
+        let running = |state: &StepState| state.status == Status::Running;
+        if self.calls(at) && self.steps.get(&at).is_some_and(running) {
+            self.under_way -= 1; // it was counted when it was begun
+        }
         self.spent.usage = self.spent.usage.plus(trail.usage());
         self.spent.calls += trail.attempts.len() as u64;
         self.change(at, |step| step.trail = trail.clone());

@@ -306,7 +306,7 @@ impl Lower<'_> {
         })
     }
 
-    /// A step that no expression can name: its id is that of the step around it, and `name`.
+    /// A call of which no other step may read: its id is that of the step around it, and `name`.
     fn hidden(
         &mut self,
         parent: StepRef,
@@ -335,6 +335,9 @@ impl Lower<'_> {
         };
         let before = self.source.get(..node.at.start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
+        if let Some(id) = &id {
+            self.register(id, step, node.at.clone(), false);
+        }
         if let (Some(id), Some(call)) = (id, call)
             && let Some(slot) = self.steps.get_mut(step.0)
         {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::diagnostic::{Diagnostic, near};
 use super::keys;
 use super::lower::{Fields, Lower, Moment, Owner, list};
-use super::references::Use;
+use super::references::{LocalUse, Use};
 use super::tree::{Node, What};
 use crate::call::Bounds;
 use crate::failure::FailureKind;
@@ -35,6 +35,7 @@ pub(super) struct Partial {
 pub(super) struct Named {
     partial: Partial,
     uses: Vec<Use>,
+    locals: Vec<LocalUse>,
 }
 
 /// The policies of a step: its own keys, then those of the named set.
@@ -65,15 +66,19 @@ impl Lower<'_> {
                 continue;
             };
             self.only(&fields, &[keys::POLICY], &[]);
-            let before = self.uses.len();
+            let (uses, locals) = (self.uses.len(), self.locals.len());
             let owner = Owner {
                 step: None,
                 moment: Moment::After,
             };
             let partial = self.policy_keys(&fields, owner);
-            let uses = self.uses[before..].to_vec();
-            self.policies
-                .insert(name.text.clone(), Named { partial, uses });
+            // They are checked where the set is taken: what a step may read depends on where it stands.
+            let named = Named {
+                partial,
+                uses: self.uses.split_off(uses),
+                locals: self.locals.split_off(locals),
+            };
+            self.policies.insert(name.text.clone(), named);
         }
     }
 
@@ -98,7 +103,12 @@ impl Lower<'_> {
             owner,
             ..used.clone()
         });
+        let locals = named.locals.iter().map(|used| LocalUse {
+            owner,
+            ..used.clone()
+        });
         self.uses.extend(uses.collect::<Vec<_>>());
+        self.locals.extend(locals.collect::<Vec<_>>());
         Some(named.partial.clone())
     }
 

@@ -1092,3 +1092,38 @@ proptest! {
         never_panics(&format!("{}{put}{}", &GOOD[..at], &GOOD[end..]));
     }
 }
+
+#[test]
+fn the_parts_of_a_hierarchy_have_ids_that_no_other_step_has() {
+    let source = "kennel: 1
+parallel:
+  - { id: h, hierarchical: { master: m, workers: { a: x } } }
+  - { agent: y, id: h.plan }
+";
+    let problems = parse(source, "x").expect_err("two steps would have one path");
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.message.contains("`h.plan`")),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_named_policy_may_read_what_the_steps_that_take_it_may_read() {
+    let source = |each: &str| {
+        format!(
+            "kennel: 1
+policies: {{ p: {{ cache: {{ ttl: 5m, key: '${{{{ item.id }}}}' }} }} }}
+pipeline: [{{ agent: a, policy: p{each} }}]
+"
+        )
+    };
+    assert!(parse(&source(", each: true"), "x").is_ok());
+    let problems = parse(&source(""), "x").expect_err("there is no item");
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.message.contains("no `item` here"))
+    );
+}

@@ -92,7 +92,8 @@ impl Call for Batching {
             .timeout
             .and_then(|timeout| Instant::now().checked_add(timeout));
         request.deadline = own.into_iter().chain(request.deadline).min();
-        if request.attempt > 1 {
+        // An agent's question to a peer never waits for others': it holds what they may need to be answered.
+        if request.attempt > 1 || !request.lineage.callers.is_empty() {
             return self.inner.call(request);
         }
         Box::pin(self.join(request))

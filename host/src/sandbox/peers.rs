@@ -22,6 +22,8 @@ use crate::id::{AgentName, SkillName};
 
 /// Peers in one answer of `find`.
 const FOUND: usize = 256;
+/// Requests in one `call-all`, those that are refused included.
+const MOST_AT_ONCE: usize = 1_024;
 /// Bytes of a failure's message that a caller is told.
 const MESSAGE: usize = 4 << 10;
 
@@ -86,6 +88,14 @@ async fn call_all(
     if let Some(said) = tape.taped::<Vec<(wire::Answer, u64)>>(asked.as_ref())? {
         let ended = said.into_iter().map(|(answer, used)| (heard(answer), used));
         return pay(&mut store, ended.collect());
+    }
+    // Each that is refused costs the host memory too, which nothing else bounds.
+    if requests.len() > MOST_AT_ONCE {
+        let message = format!(
+            "a call of {} peers at once; {MOST_AT_ONCE} can be asked for",
+            requests.len()
+        );
+        return Err(Failure::new(FailureKind::FanOut, message).into());
     }
     let numbered = requests.into_iter().zip(1..);
     let mut ready: Vec<Result<Ready, Failure>> = numbered

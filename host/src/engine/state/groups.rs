@@ -7,12 +7,26 @@ use serde_json::{Map, Value};
 use super::scope::{Frame, With, expression_failure};
 use super::step::{Place, Status, Work};
 use super::{RunState, Spot, StepState};
+use crate::expr::MAX_DEPTH;
 use crate::failure::{Failure, FailureKind};
 use crate::flow;
 use crate::id::StepPath;
+use crate::payload::is_deeper;
 use crate::plan::{Arm, Kind, Repeat, Require, StepRef, SubFlow};
 
+/// Rounds of all loops between two records: loops in loops that do nothing would keep everybody waiting.
+const MOST_ROUNDS: usize = 10_000;
+
 impl RunState {
+    /// The output of a group, which is deeper than what it was put together of.
+    pub(super) fn succeed_whole(&mut self, at: Place, output: Value) {
+        if is_deeper(&output, MAX_DEPTH) {
+            let why = format!("the output is nested more than {MAX_DEPTH} levels deep");
+            return self.fail_itself(at, Failure::new(FailureKind::OutputTooLarge, why));
+        }
+        self.succeed(at, Arc::new(output));
+    }
+
     /// A group was reached: its guard, its input, and then its first children.
     pub(super) fn open(&mut self, at: Place) {
         let plan = self.plan.clone();
@@ -150,7 +164,7 @@ impl RunState {
             Require::AtLeast(count) => succeeded >= count,
         };
         match failed.first() {
-            _ if enough => self.succeed(at, Arc::new(Value::Object(output))),
+            _ if enough => self.succeed_whole(at, Value::Object(output)),
             Some((first, failure)) => {
                 let failure = joined_failure(failure, &failed);
                 self.fail(at, first.clone(), failure);
@@ -187,6 +201,11 @@ impl RunState {
             return;
         };
         let (around, outer) = (state.frame, state.outer.clone());
+        self.rounds += 1;
+        if self.rounds > MOST_ROUNDS {
+            let why = format!("{MOST_ROUNDS} rounds went by without any step to do");
+            return self.fail_itself(at, Failure::new(FailureKind::FanOut, why));
+        }
         let frame = self.open_frame(Frame::of_item(around, None, round));
         self.change(at, |state| state.work = Work::Round(round));
         let spot = Spot {
@@ -199,19 +218,26 @@ impl RunState {
     }
 
     fn round_ended(&mut self, at: Place, child: Place, parts: &Repeat) {
-        let output = match self.given_on(child) {
-            Ok(output) => output,
-            Err((by, failure)) => return self.fail(at, by, failure),
-        };
         let Some(frame) = self.steps.get(&child).map(|state| state.frame) else {
             return;
+        };
+        let output = match self.given_on(child) {
+            Ok(output) => output,
+            Err((by, failure)) => {
+                self.close_frame(frame);
+                return self.fail(at, by, failure);
+            }
         };
         let round = match self.steps.get(&at).map(|state| &state.work) {
             Some(Work::Round(round)) => *round,
             _ => 0,
         };
         let until = parts.until.as_ref().map_or(Ok(false), |until| {
-            self.in_scope(frame, With::prev(&output), |scope| until.holds(scope))
+            let with = With {
+                prev: &output,
+                error: Some(&Value::Null),
+            };
+            self.in_scope(frame, with, |scope| until.holds(scope))
         });
         self.close_frame(frame);
         match until {

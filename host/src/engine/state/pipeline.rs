@@ -12,8 +12,10 @@ use serde_json::Value;
 use super::scope::{Frame, FrameId};
 use super::step::{Place, Status, Tally, Work};
 use super::{RunState, Spot};
+use crate::expr::MAX_DEPTH;
 use crate::failure::{Failure, FailureKind};
 use crate::id::StepPath;
+use crate::payload::is_deeper;
 use crate::plan::{OnItemError, Stage, StageMode};
 
 /// Items that wait in front of a stage, for each that it does at a time.
@@ -264,7 +266,11 @@ impl RunState {
             tallies.push((pages.stage, pages.tally));
         }
         let first = stream.first;
-        let lanes = std::mem::take(&mut stream.lanes).into_iter();
+        let lanes = std::mem::take(&mut stream.lanes);
+        let left = lanes.iter().flat_map(|lane| &lane.waiting);
+        let left: Vec<FrameId> = left.map(|item| item.frame).collect();
+        left.into_iter().for_each(|frame| self.close_frame(frame));
+        let lanes = lanes.into_iter();
         tallies.extend(
             lanes
                 .enumerate()
@@ -284,6 +290,11 @@ impl RunState {
         }
         match failed {
             Some((by, failure)) => self.fail(at, by, failure),
+            None if is_deeper(&output, MAX_DEPTH) => {
+                let why =
+                    format!("the list of outputs is nested more than {MAX_DEPTH} levels deep");
+                self.fail_itself(at, Failure::new(FailureKind::OutputTooLarge, why));
+            }
             None => self.open_segment(at, stages, end, output),
         }
     }

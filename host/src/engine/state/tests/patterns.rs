@@ -383,3 +383,57 @@ pipeline:
 ";
     assert_eq!(gives(flow, json!([1, 2, 3]), plus_one), "run gave [1,2,7]");
 }
+
+#[test]
+fn loops_in_loops_that_do_nothing_end_with_a_failure() {
+    let idle = "route: [{ if: 'false', agent: a }]";
+    let loops = (0..3).fold(idle.to_owned(), |inner, _| {
+        format!("repeat: {{ max: 1000, do: {{ {inner} }} }}")
+    });
+    let told = gives(&loops, json!(1), plus_one);
+    assert!(told.contains("fan-out: 10000 rounds went by"), "{told}");
+}
+
+#[test]
+fn what_groups_build_is_never_too_deep_to_be_kept() {
+    let flow = "repeat: { max: 130, do: { parallel: [{ route: [{ if: 'false', agent: a }] }] } }";
+    let told = gives(flow, json!(1), plus_one);
+    assert!(
+        told.contains("output-too-large: the output is nested more than 64"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_last_round_can_be_told_by_what_failed_in_it() {
+    let flow = "repeat: { do: { agent: bad, on-error: continue }, until: error == null, max: 3 }";
+    let plan = flow::parse(&format!("kennel: 1\n{flow}"), "test");
+    assert!(plan.is_ok());
+    assert_eq!(gives(flow, json!(1), echo), "run gave null");
+}
+
+#[test]
+fn calls_under_way_are_counted_from_their_beginning_to_their_end() {
+    let plan = plan("kennel: 1\nparallel: [{ agent: a }, { agent: b }, { approve: x }]");
+    let mut state = RunState::new(plan.clone(), RunId::generate());
+    let mut events = Vec::new();
+    happen(&mut state, &mut events, begin(&plan, json!(1)));
+    let step = |id: &str| StepPath::named(id);
+    for (attempt, expected) in [(1, 1), (2, 1)] {
+        let started = Event::StepStarted {
+            step: step("a"),
+            attempt,
+        };
+        happen(&mut state, &mut events, started);
+        assert_eq!(state.calls_under_way(), expected);
+    }
+    let asked = Event::ApprovalAsked {
+        step: step("approve-1"),
+        message: "x".into(),
+        until: None,
+    };
+    happen(&mut state, &mut events, asked);
+    assert_eq!(state.calls_under_way(), 1);
+    happen(&mut state, &mut events, ended(step("a"), Ok(json!(1))));
+    assert_eq!(state.calls_under_way(), 0);
+}
