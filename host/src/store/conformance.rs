@@ -189,6 +189,7 @@ macro_rules! conformance {
                 kv::the_present_state_follows_from_its_history,
                 kv::of_each_key_only_the_newest_changes_are_kept,
                 kv::a_namespace_of_the_host_has_no_history,
+                kv::a_key_of_the_host_outlives_any_number_of_changes,
                 blobs::bytes_are_kept_once_and_come_back_on_both_sides_of_the_boundary,
                 blobs::what_was_never_put_is_not_there,
                 blobs::a_hint_reaches_those_who_listen_to_its_prefix,

@@ -485,3 +485,16 @@ pub(super) async fn a_namespace_of_the_host_has_no_history(rig: impl Rig) {
     assert!(third > second);
     assert_eq!(kv.history(".own", None, Rev::NONE, 9).await, Ok(vec![]));
 }
+
+pub(super) async fn a_key_of_the_host_outlives_any_number_of_changes(rig: impl Rig) {
+    let kv = rig.store().kv();
+    let more = KV_HISTORY + 5;
+    join_all((0..more).map(|_| kv.add(".own", "n", 1, AMPLE, &BY))).await;
+    let entry = kv.get(".own", "n").await.unwrap().unwrap();
+    assert_eq!(entry.value.bytes, more.to_string());
+    let set = kv.cas(".own", "n", Expect::Any, Some(json("7")), AMPLE, &BY);
+    let rev = committed(set.await.unwrap());
+    let value = json("7");
+    let there = Ok(Some(KvEntry { value, rev }));
+    assert_eq!(kv.get(".own", "n").await, there);
+}

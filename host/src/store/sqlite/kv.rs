@@ -259,20 +259,23 @@ fn log(
     let Asked {
         ns, key, op, by, ..
     } = asked;
-    let last: Option<i64> = tx
-        .prepare_cached(
-            "SELECT nth FROM kv_log WHERE ns = ?1 AND key = ?2 ORDER BY rev DESC LIMIT 1",
-        )?
-        .query_row([ns, key], |row| row.get(0))
-        .optional()?;
-    let nth = last.unwrap_or(0) + 1;
-    if !kv_rules::has_history(ns) {
+    let nth = if kv_rules::has_history(ns) {
+        let last: Option<i64> = tx
+            .prepare_cached(
+                "SELECT nth FROM kv_log WHERE ns = ?1 AND key = ?2 ORDER BY rev DESC LIMIT 1",
+            )?
+            .query_row([ns, key], |row| row.get(0))
+            .optional()?;
+        last.unwrap_or(0) + 1
+    } else {
         tx.prepare_cached("DELETE FROM kv_log WHERE ns = ?1 AND key = ?2")?
             .execute([ns, key])?;
         if value.is_none() {
             return Ok(());
         }
-    }
+        // The change is the only one of its key, so it is never one too many.
+        1
+    };
     let (op, delta) = match op {
         KvOp::Set => ("set", None),
         KvOp::Swap => ("swap", None),
