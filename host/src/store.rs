@@ -31,7 +31,8 @@ use crate::record::Record;
 
 pub use self::depth::MAX_DEPTH;
 pub use self::kv_history::{
-    KV_HISTORY, KV_INLINE_MAX, KvBy, KvChange, KvData, KvKept, KvOp, KvSpace, state_of,
+    KV_HISTORY, KV_INLINE_MAX, KV_PAST_BYTES, KV_PAST_CHANGES, KvBy, KvChange, KvData, KvKept,
+    KvOp, KvSpace, state_of,
 };
 
 /// Why the store did not do what it was asked. A conflict is an answer, not an error.
@@ -359,8 +360,9 @@ pub trait Kv: Send + Sync {
         limit: usize,
     ) -> Result<Vec<String>>;
     /// Up to `limit` changes with a revision after `after`, oldest first, of one key or of the whole namespace. Of each key the
-    /// newest [`KV_HISTORY`] changes are kept, deletions included; what they say about the present state is complete. Namespaces that
-    /// begin with `.` are the host's own and have no history.
+    /// newest [`KV_HISTORY`] changes are kept, deletions included. Of the namespace, the changes that made no present value are
+    /// bounded by the quota of whoever makes the next: [`KV_PAST_CHANGES`] and [`KV_PAST_BYTES`] say how; the oldest go first. What
+    /// is kept says all about the present state. Namespaces that begin with `.` are the host's own and have no history.
     async fn history(
         &self,
         ns: &Namespace,

@@ -12,6 +12,13 @@ use crate::id::{Digest, RunId};
 /// The newest changes of each key that are kept; with one more, the oldest goes. What a key holds now is always among them.
 pub const KV_HISTORY: u64 = 1000;
 
+/// Of a whole namespace, the changes that are kept beside those which made its present values: [`KV_HISTORY`], and this many for
+/// each key of its quota. With one more the oldest goes, so keys that come and go cannot fill the store.
+pub const KV_PAST_CHANGES: u64 = 10;
+
+/// The bytes that the values of these past changes take together, in quotas of the namespace; the oldest go first here too.
+pub const KV_PAST_BYTES: u64 = 2;
+
 /// Values up to this many bytes stand in the history itself; larger ones are blobs, so that one which comes back is kept once.
 pub const KV_INLINE_MAX: usize = 32 << 10;
 

@@ -1,6 +1,8 @@
 //! What a change of shared state may do, decided apart from where the state is kept: every backend asks here.
 
-use super::{Expect, KvEntry, KvOp, KvQuota, KvValue, Rev};
+use super::{
+    Expect, KV_HISTORY, KV_PAST_BYTES, KV_PAST_CHANGES, KvEntry, KvOp, KvQuota, KvValue, Rev,
+};
 
 /// The format of a number that `add` keeps.
 const NUMBER_FORMAT: &str = "json";
@@ -12,6 +14,36 @@ pub(super) struct Used {
     pub(super) keys: u64,
     /// Bytes of all values.
     pub(super) bytes: u64,
+}
+
+/// What a namespace remembers beside what it holds: changes whose value is no longer the present one, and deletions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Past {
+    /// Changes.
+    pub(super) changes: u64,
+    /// Bytes of all their values.
+    pub(super) bytes: u64,
+}
+
+impl Past {
+    /// One more, with a value of so many bytes.
+    pub(super) fn gain(&mut self, size: u64) {
+        self.changes += 1;
+        self.bytes += size;
+    }
+
+    /// One less.
+    pub(super) fn lose(&mut self, size: u64) {
+        self.changes = self.changes.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(size);
+    }
+
+    /// Whether the oldest has to go.
+    pub(super) fn over(self, quota: KvQuota) -> bool {
+        let changes = quota.keys.saturating_mul(KV_PAST_CHANGES);
+        self.changes > changes.saturating_add(KV_HISTORY)
+            || self.bytes > quota.bytes.saturating_mul(KV_PAST_BYTES)
+    }
 }
 
 /// What a key holds, as far as it decides about a change.

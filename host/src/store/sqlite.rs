@@ -7,6 +7,7 @@ mod answers;
 mod blobs;
 mod holder;
 mod kv;
+mod kv_past;
 mod log;
 mod queue;
 mod readers;

@@ -5,11 +5,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::super::{
-    Expect, KV_HISTORY, KV_INLINE_MAX, Kv, KvAdd, KvBy, KvCas, KvData, KvEntry, KvOp, KvQuota,
-    KvSpace, KvValue, Rev, state_of,
+    Expect, KV_HISTORY, KV_INLINE_MAX, KV_PAST_BYTES, KV_PAST_CHANGES, Kv, KvAdd, KvBy, KvCas,
+    KvChange, KvData, KvEntry, KvOp, KvQuota, KvSpace, KvValue, Rev, state_of,
 };
 use super::Rig;
-use crate::id::RunId;
+use crate::id::{Digest, RunId};
 
 const AMPLE: KvQuota = KvQuota {
     keys: 1000,
@@ -425,7 +425,7 @@ pub(super) async fn the_present_state_follows_from_its_history(rig: impl Rig) {
     }
 }
 
-fn rev_of(change: &super::super::KvChange) -> Rev {
+fn rev_of(change: &KvChange) -> Rev {
     change.rev
 }
 
@@ -484,4 +484,115 @@ pub(super) async fn a_namespace_of_the_host_has_no_history(rig: impl Rig) {
     let third = change(Expect::Absent, Some("3")).await;
     assert!(third > second);
     assert_eq!(kv.history(".own", None, Rev::NONE, 9).await, Ok(vec![]));
+}
+
+pub(super) async fn a_key_of_the_host_outlives_any_number_of_changes(rig: impl Rig) {
+    let kv = rig.store().kv();
+    let more = KV_HISTORY + 5;
+    join_all((0..more).map(|_| kv.add(".own", "n", 1, AMPLE, &BY))).await;
+    let entry = kv.get(".own", "n").await.unwrap().unwrap();
+    assert_eq!(entry.value.bytes, more.to_string());
+    let set = kv.cas(".own", "n", Expect::Any, Some(json("7")), AMPLE, &BY);
+    let rev = committed(set.await.unwrap());
+    let value = json("7");
+    let there = Ok(Some(KvEntry { value, rev }));
+    assert_eq!(kv.get(".own", "n").await, there);
+}
+
+/// The history of the namespace `ns`, checked to lead to its present state.
+async fn history_of(kv: &dyn Kv) -> Vec<KvChange> {
+    let history = kv.history("ns", None, Rev::NONE, 9999).await.unwrap();
+    let state = state_of(history.clone());
+    let keys: Vec<_> = state.keys().cloned().collect();
+    assert_eq!(kv.keys("ns", "", None, 9999).await.unwrap(), keys);
+    for (key, (rev, _)) in state {
+        assert_eq!(kv.get("ns", &key).await.unwrap().unwrap().rev, rev);
+    }
+    history
+}
+
+pub(super) async fn keys_that_come_and_go_do_not_grow_the_history_for_ever(rig: impl Rig) {
+    let kv = rig.store().kv();
+    let quota = KvQuota { keys: 2, bytes: 99 };
+    let change = async |key: String, value: Option<&str>| {
+        let answer = kv.cas("ns", &key, Expect::Any, value.map(text), quota, &BY);
+        committed(answer.await.unwrap())
+    };
+    let stays = change("stays".into(), Some("x")).await;
+    let bound = KV_HISTORY + 2 * KV_PAST_CHANGES;
+    let mut last = stays;
+    for n in 0..bound / 2 + 20 {
+        change(format!("k{n}"), Some("")).await;
+        last = change(format!("k{n}"), None).await;
+    }
+    let history = history_of(kv).await;
+    assert_eq!(history.len() as u64, bound + 1);
+    assert_eq!(history[0].rev, stays, "a present value is never forgotten");
+    assert_eq!(history[1].key, "k20", "the oldest are");
+    assert_eq!(history.last().map(rev_of), Some(last));
+}
+
+pub(super) async fn values_of_the_past_take_no_more_than_the_quota_allows(rig: impl Rig) {
+    let kv = rig.store().kv();
+    let quota = KvQuota { keys: 9, bytes: 10 };
+    let put = async |key: &str, value: &str| {
+        let set = kv.cas("ns", key, Expect::Any, Some(text(value)), quota, &BY);
+        committed(set.await.unwrap())
+    };
+    put("stays", "1").await;
+    for n in 0..9 {
+        put("k", &n.to_string().repeat(n)).await;
+        let history = history_of(kv).await;
+        let bytes = |change: &KvChange| change.value.as_ref().map_or(0, |kept| kept.size);
+        let held = 1 + n as u64;
+        let past = history.iter().map(bytes).sum::<u64>() - held;
+        assert!(past <= KV_PAST_BYTES * quota.bytes, "{n}: {history:?}");
+    }
+    let sizes: Vec<_> = history_of(kv).await;
+    let sizes = sizes
+        .iter()
+        .map(|change| change.value.as_ref().unwrap().size);
+    assert_eq!(sizes.collect::<Vec<_>>(), [1, 5, 6, 7, 8]);
+}
+
+pub(super) async fn a_key_whose_past_went_with_others_keeps_its_newest_changes(rig: impl Rig) {
+    let kv = rig.store().kv();
+    for _ in 0..KV_HISTORY {
+        kv.add("ns", "n", 1, AMPLE, &BY).await.unwrap();
+    }
+    let none = KvQuota { keys: 9, bytes: 0 };
+    committed(
+        kv.cas("ns", "other", Expect::Any, Some(text("")), none, &BY)
+            .await
+            .unwrap(),
+    );
+    assert_eq!(history_of(kv).await.len(), 2, "only what is present");
+    for n in 1..4 {
+        kv.add("ns", "n", 1, AMPLE, &BY).await.unwrap();
+        assert_eq!(history_of(kv).await.len(), 2 + n);
+    }
+}
+
+pub(super) async fn a_large_value_that_is_refused_leaves_no_blob(rig: impl Rig) {
+    let kv = rig.store().kv();
+    let large = |with: &str| text(&with.repeat(KV_INLINE_MAX + 1));
+    let put = async |value: KvValue, expect, quota| {
+        let digest = Digest::of(&value.bytes);
+        let answer = kv.cas("ns", "k", expect, Some(value), quota, &BY).await;
+        (
+            answer.unwrap(),
+            rig.store().blobs().has(digest).await.unwrap(),
+        )
+    };
+    let little = KvQuota { bytes: 99, ..AMPLE };
+    assert!(matches!(
+        put(large("q"), Expect::Any, little).await,
+        (KvCas::Quota(_), false)
+    ));
+    let conflict = (KvCas::Conflict(None), false);
+    assert_eq!(put(large("c"), Expect::Rev(Rev(7)), AMPLE).await, conflict);
+    assert!(matches!(
+        put(large("w"), Expect::Any, AMPLE).await,
+        (KvCas::Committed(_), true)
+    ));
 }

@@ -1,12 +1,12 @@
 //! Shared state in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::super::kv_rules::{self, Held, Used, Verdict};
+use super::super::kv_rules::{self, Held, Past, Used, Verdict};
 use super::super::{
     Expect, KV_HISTORY, KV_INLINE_MAX, Kv, KvAdd, KvBy, KvCas, KvChange, KvData, KvEntry, KvKept,
     KvOp, KvQuota, KvSpace, KvValue, Namespace, Result, Rev,
@@ -28,6 +28,9 @@ struct Space {
     changes: BTreeMap<Rev, KvChange>,
     /// How many changes of each key are kept.
     kept: HashMap<String, u64>,
+    /// Those that made no present value.
+    outlived: BTreeSet<Rev>,
+    past: Past,
 }
 
 /// A change that is asked for.
@@ -131,17 +134,23 @@ impl Namespaces {
 impl Space {
     fn write(&mut self, rev: Rev, asked: Asked<'_>, remembered: bool) {
         let Asked {
-            key, op, value, by, ..
+            key,
+            op,
+            value,
+            quota,
+            by,
+            ..
         } = asked;
         if remembered {
-            self.remember(KvChange {
+            let change = KvChange {
                 rev,
                 key: key.to_owned(),
                 op,
                 value: value.as_ref().map(kept),
                 at: Some(Timestamp::now()),
                 by: by.clone(),
-            });
+            };
+            self.remember(change, quota);
         }
         match value {
             Some(value) => drop(self.entries.insert(key.to_owned(), KvEntry { value, rev })),
@@ -149,16 +158,44 @@ impl Space {
         }
     }
 
-    fn remember(&mut self, change: KvChange) {
-        let key = change.key.clone();
-        self.changes.insert(change.rev, change);
+    /// Keeps a change, and forgets the oldest of its key and of the namespace when there are too many. To be called while the entry
+    /// is still the one before the change.
+    fn remember(&mut self, change: KvChange, quota: KvQuota) {
+        let (key, rev) = (change.key.clone(), change.rev);
+        if let Some(before) = self.entries.get(&key) {
+            self.outlived.insert(before.rev);
+            self.past.gain(before.value.bytes.len() as u64);
+        }
+        if change.value.is_none() {
+            self.outlived.insert(rev);
+            self.past.gain(0);
+        }
+        self.changes.insert(rev, change);
         let count = self.kept.entry(key.clone()).or_default();
         *count += 1;
         if *count > KV_HISTORY {
-            *count -= 1;
             let oldest = self.changes.values().find(|change| change.key == key);
             if let Some(oldest) = oldest.map(|change| change.rev) {
-                self.changes.remove(&oldest);
+                self.forget(oldest);
+            }
+        }
+        while self.past.over(quota)
+            && let Some(oldest) = self.outlived.first().copied()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    fn forget(&mut self, outlived: Rev) {
+        self.outlived.remove(&outlived);
+        let Some(change) = self.changes.remove(&outlived) else {
+            return;
+        };
+        self.past.lose(change.value.map_or(0, |kept| kept.size));
+        if let Some(count) = self.kept.get_mut(&change.key) {
+            *count -= 1;
+            if *count == 0 {
+                self.kept.remove(&change.key);
             }
         }
     }
@@ -208,8 +245,8 @@ impl Kv for MemoryStore {
         by: &KvBy,
     ) -> Result<KvCas> {
         self.faulty(|| {
-            self.keep_large(value.as_ref());
             let op = kv_rules::op(expect, value.as_ref());
+            let wanted = value.clone();
             let asked = Asked {
                 key,
                 expect,
@@ -218,7 +255,13 @@ impl Kv for MemoryStore {
                 quota,
                 by,
             };
-            self.inner.namespaces.lock().change(ns, asked)
+            // Nobody sees the change before the blob that it refers to, and a change that is refused leaves none behind.
+            let mut namespaces = self.inner.namespaces.lock();
+            let answer = namespaces.change(ns, asked);
+            if let KvCas::Committed(_) = answer {
+                self.keep_large(wanted.as_ref());
+            }
+            answer
         })
         .await
     }

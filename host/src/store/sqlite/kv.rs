@@ -1,20 +1,22 @@
-//! Shared state in SQLite: a row for each change, and beside it which change of each key is the present one, what each namespace
-//! holds, and one counter for the revisions of all keys. The last three can be made anew from the first.
+//! Shared state in SQLite: a row for each change, and beside it which change of each key is the present one, which are past, what
+//! each namespace holds, and one counter for the revisions of all keys. All but the first can be made anew from it.
 //!
 //! One counter for everything is what lets a revision grow over a deletion without keeping a row for what was deleted.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::super::kv_rules::{self, Held, Used, Verdict};
+use super::super::kv_rules::{self, Held, Past, Used, Verdict};
 use super::super::{
-    Blobs, Expect, KV_HISTORY, KV_INLINE_MAX, Kv, KvAdd, KvBy, KvCas, KvChange, KvData, KvEntry,
-    KvKept, KvOp, KvQuota, KvSpace, KvValue, Namespace, Result, Rev, StoreError,
+    Blobs, Expect, KV_INLINE_MAX, Kv, KvAdd, KvBy, KvCas, KvChange, KvData, KvEntry, KvKept, KvOp,
+    KvQuota, KvSpace, KvValue, Namespace, Result, Rev, StoreError,
 };
 use super::writer::Touches;
-use super::{SqliteStore, integer, natural};
+use super::{SqliteStore, integer, kv_past, natural};
 use crate::id::Digest;
 
 #[async_trait]
@@ -49,24 +51,21 @@ impl Kv for SqliteStore {
             quota,
             by: by.clone(),
         };
-        // A large value is there before the change that refers to it; a change that is refused leaves only a blob behind.
+        let asked = Arc::new(asked);
+        // A large value is there before the change that refers to it. What would be refused now is not put; what others change
+        // meanwhile may still refuse it, which leaves only a blob behind.
         let large = match &value {
             Some(value) if value.bytes.len() > KV_INLINE_MAX => {
+                if let Some(refused) = self.refusal(&asked, value).await? {
+                    return self.told(refused).await;
+                }
                 Some(self.put(value.bytes.clone()).await?)
             }
             _ => None,
         };
         let change = move |tx: &Connection| change(tx, &asked, value.as_ref(), large);
-        Ok(
-            match self.inner.writer.write(Touches::Other, change).await? {
-                Changed::Committed(rev) => KvCas::Committed(rev),
-                Changed::Conflict(None) => KvCas::Conflict(None),
-                Changed::Conflict(Some((rev, kept))) => {
-                    KvCas::Conflict(Some(self.entry(rev, kept).await?))
-                }
-                Changed::Quota(reason) => KvCas::Quota(reason),
-            },
-        )
+        let changed = self.inner.writer.write(Touches::Other, change).await?;
+        self.told(changed).await
     }
 
     async fn add(
@@ -149,6 +148,33 @@ impl Kv for SqliteStore {
 }
 
 impl SqliteStore {
+    /// Why a change would not be made now; `None` when it would.
+    async fn refusal(&self, asked: &Arc<Asked>, value: &KvValue) -> Result<Option<Changed>> {
+        let (asked, value) = (asked.clone(), value.clone());
+        let judge = move |db: &Connection| {
+            // One look: what the key holds and what the namespace holds belong together.
+            let snapshot = db.unchecked_transaction()?;
+            let now = Present::of(&snapshot, &asked)?;
+            Ok(match now.judge(&asked, Some(&value)) {
+                Verdict::Conflict => Some(Changed::Conflict(now.current)),
+                Verdict::Quota(reason) => Some(Changed::Quota(reason)),
+                Verdict::Write(_) => None,
+            })
+        };
+        self.inner.readers.read(judge).await
+    }
+
+    async fn told(&self, changed: Changed) -> Result<KvCas> {
+        Ok(match changed {
+            Changed::Committed(rev) => KvCas::Committed(rev),
+            Changed::Conflict(None) => KvCas::Conflict(None),
+            Changed::Conflict(Some((rev, kept))) => {
+                KvCas::Conflict(Some(self.entry(rev, kept).await?))
+            }
+            Changed::Quota(reason) => KvCas::Quota(reason),
+        })
+    }
+
     async fn entry(&self, rev: Rev, kept: KvKept) -> Result<KvEntry> {
         let KvKept { format, data, .. } = kept;
         let bytes = match data {
@@ -179,6 +205,33 @@ enum Changed {
     Committed(Rev),
     Conflict(Option<(Rev, KvKept)>),
     Quota(String),
+}
+
+/// What is there before a change.
+struct Present {
+    current: Option<(Rev, KvKept)>,
+    used: Used,
+    past: Past,
+}
+
+impl Present {
+    fn of(db: &Connection, asked: &Asked) -> Result<Self> {
+        let (used, past) = used(db, &asked.ns)?;
+        let current = get(db, &asked.ns, &asked.key)?;
+        Ok(Self {
+            current,
+            used,
+            past,
+        })
+    }
+
+    fn judge(&self, asked: &Asked, value: Option<&KvValue>) -> Verdict {
+        let held = self.current.as_ref().map(|(rev, kept)| Held {
+            rev: *rev,
+            size: kept.size,
+        });
+        kv_rules::judge(held, self.used, asked.expect, value, asked.quota)
+    }
 }
 
 const VALUE: &str = "l.rev, l.format, l.size, l.bytes, l.blob";
@@ -226,53 +279,62 @@ fn change(
     value: Option<&KvValue>,
     large: Option<Digest>,
 ) -> Result<Changed> {
-    let current = get(tx, &asked.ns, &asked.key)?;
-    let held = current.as_ref().map(|(rev, kept)| Held {
-        rev: *rev,
-        size: kept.size,
-    });
-    let used = used(tx, &asked.ns)?;
-    match kv_rules::judge(held, used, asked.expect, value, asked.quota) {
-        Verdict::Conflict => Ok(Changed::Conflict(current)),
+    let now = Present::of(tx, asked)?;
+    match now.judge(asked, value) {
+        Verdict::Conflict => Ok(Changed::Conflict(now.current)),
         Verdict::Quota(reason) => Ok(Changed::Quota(reason)),
         Verdict::Write(after) => {
-            let rev = next_rev(tx)?;
-            log(tx, rev, asked, value, large)?;
+            let (rev, mut past) = (next_rev(tx)?, now.past);
+            let nth = log(tx, rev, asked, value, large)?;
+            if kv_rules::has_history(&asked.ns) {
+                if let Some((before, kept)) = now.current {
+                    let before = integer(before.0);
+                    kv_past::outlive(tx, &mut past, &asked.ns, before, kept.size)?;
+                }
+                if value.is_none() {
+                    kv_past::outlive(tx, &mut past, &asked.ns, rev, 0)?;
+                }
+                kv_past::trim_key(tx, &mut past, &asked.ns, &asked.key, nth)?;
+                kv_past::trim(tx, &mut past, &asked.ns, asked.quota)?;
+            }
             match value {
                 Some(_) => point(tx, &asked.ns, &asked.key, rev)?,
                 None => delete(tx, &asked.ns, &asked.key)?,
             }
-            set_used(tx, &asked.ns, after)?;
+            set_used(tx, &asked.ns, after, past)?;
             Ok(Changed::Committed(Rev(natural(rev)?)))
         }
     }
 }
 
-/// Writes the change down, and forgets the oldest of its key when there are too many.
+/// Writes the change down, and says which of its key it is. Without a history it is the only one, and a deletion is none.
 fn log(
     tx: &Connection,
     rev: i64,
     asked: &Asked,
     value: Option<&KvValue>,
     large: Option<Digest>,
-) -> Result<()> {
+) -> Result<i64> {
     let Asked {
         ns, key, op, by, ..
     } = asked;
-    let last: Option<i64> = tx
-        .prepare_cached(
-            "SELECT nth FROM kv_log WHERE ns = ?1 AND key = ?2 ORDER BY rev DESC LIMIT 1",
-        )?
-        .query_row([ns, key], |row| row.get(0))
-        .optional()?;
-    let nth = last.unwrap_or(0) + 1;
-    if !kv_rules::has_history(ns) {
+    let nth = if kv_rules::has_history(ns) {
+        let last: Option<i64> = tx
+            .prepare_cached(
+                "SELECT nth FROM kv_log WHERE ns = ?1 AND key = ?2 ORDER BY rev DESC LIMIT 1",
+            )?
+            .query_row([ns, key], |row| row.get(0))
+            .optional()?;
+        last.unwrap_or(0) + 1
+    } else {
         tx.prepare_cached("DELETE FROM kv_log WHERE ns = ?1 AND key = ?2")?
             .execute([ns, key])?;
         if value.is_none() {
-            return Ok(());
+            return Ok(0);
         }
-    }
+        // The change is the only one of its key, so it is never one too many.
+        1
+    };
     let (op, delta) = match op {
         KvOp::Set => ("set", None),
         KvOp::Swap => ("swap", None),
@@ -301,13 +363,7 @@ fn log(
         by.run.map(|run| run.to_string()),
         by.task,
     ])?;
-    if nth > integer(KV_HISTORY) {
-        tx.prepare_cached(
-            "DELETE FROM kv_log WHERE rev = (SELECT min(rev) FROM kv_log WHERE ns = ?1 AND key = ?2)",
-        )?
-        .execute([ns, key])?;
-    }
-    Ok(())
+    Ok(nth)
 }
 
 fn point(tx: &Connection, ns: &str, key: &str, rev: i64) -> Result<()> {
@@ -329,24 +385,37 @@ fn next_rev(tx: &Connection) -> Result<i64> {
     Ok(tx.prepare_cached(next)?.query_row([], |row| row.get(0))?)
 }
 
-fn used(tx: &Connection, ns: &str) -> Result<Used> {
-    let row: Option<(i64, i64)> = tx
-        .prepare_cached("SELECT keys, bytes FROM kv_used WHERE ns = ?1")?
-        .query_row([ns], |row| Ok((row.get(0)?, row.get(1)?)))
+fn used(db: &Connection, ns: &str) -> Result<(Used, Past)> {
+    let row: Option<[i64; 4]> = db
+        .prepare_cached("SELECT keys, bytes, past, past_bytes FROM kv_used WHERE ns = ?1")?
+        .query_row([ns], |row| {
+            Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
+        })
         .optional()?;
-    let (keys, bytes) = row.unwrap_or_default();
-    Ok(Used {
+    let [keys, bytes, past, past_bytes] = row.unwrap_or_default();
+    let used = Used {
         keys: natural(keys)?,
         bytes: natural(bytes)?,
-    })
+    };
+    let past = Past {
+        changes: natural(past)?,
+        bytes: natural(past_bytes)?,
+    };
+    Ok((used, past))
 }
 
-fn set_used(tx: &Connection, ns: &str, used: Used) -> Result<()> {
+fn set_used(tx: &Connection, ns: &str, used: Used, past: Past) -> Result<()> {
     tx.prepare_cached(
-        "INSERT INTO kv_used (ns, keys, bytes) VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET keys = ?2, bytes = ?3",
+        "INSERT INTO kv_used (ns, keys, bytes, past, past_bytes) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET keys = ?2, bytes = ?3, past = ?4, past_bytes = ?5",
     )?
-    .execute(params![ns, integer(used.keys), integer(used.bytes)])?;
+    .execute(params![
+        ns,
+        integer(used.keys),
+        integer(used.bytes),
+        integer(past.changes),
+        integer(past.bytes),
+    ])?;
     Ok(())
 }
 
@@ -357,9 +426,13 @@ pub(super) fn rebuild(tx: &Connection) -> Result<()> {
          INSERT INTO kv (ns, key, rev)
              SELECT ns, key, rev FROM (SELECT ns, key, max(rev) AS rev, op FROM kv_log GROUP BY ns, key)
              WHERE op <> 'delete';
+         DELETE FROM kv_past;
+         INSERT INTO kv_past SELECT ns, rev, size FROM kv_log WHERE rev NOT IN (SELECT rev FROM kv);
          DELETE FROM kv_used;
-         INSERT INTO kv_used (ns, keys, bytes)
-             SELECT kv.ns, count(*), sum(l.size) FROM kv JOIN kv_log l USING (rev) GROUP BY kv.ns;
+         INSERT INTO kv_used (ns, keys, bytes, past, past_bytes)
+             SELECT l.ns, count(kv.rev), coalesce(sum(l.size) FILTER (WHERE kv.rev IS NOT NULL), 0),
+                 count(*) - count(kv.rev), coalesce(sum(l.size) FILTER (WHERE kv.rev IS NULL), 0)
+             FROM kv_log l LEFT JOIN kv ON kv.ns = l.ns AND kv.key = l.key AND kv.rev = l.rev GROUP BY l.ns;
          UPDATE kv_last SET rev = max(rev, (SELECT coalesce(max(rev), 0) FROM kv_log));",
     )?;
     Ok(())

@@ -114,6 +114,20 @@ pub(super) const STEPS: &[&str] = &[
     DROP TABLE kv;
     ALTER TABLE kv_now RENAME TO kv;
 ",
+    "
+    -- The changes of `kv_log` that made no present value, in the order in which they are forgotten, and what they come to.
+    CREATE TABLE kv_past (
+        ns   TEXT    NOT NULL,
+        rev  INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        PRIMARY KEY (ns, rev)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO kv_past SELECT ns, rev, size FROM kv_log WHERE rev NOT IN (SELECT rev FROM kv);
+    ALTER TABLE kv_used ADD COLUMN past INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE kv_used ADD COLUMN past_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE kv_used SET (past, past_bytes) =
+        (SELECT count(*), coalesce(sum(size), 0) FROM kv_past WHERE kv_past.ns = kv_used.ns);
+",
 ];
 
 /// Makes the directory and an empty file in it, both for their owner only, and says where the file is. SQLite gives its side files

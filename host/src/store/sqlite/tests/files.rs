@@ -310,11 +310,49 @@ async fn the_present_shared_state_is_made_anew_from_its_history() {
     };
     let before = seen().await;
     raw(&dir)
-        .execute_batch("DELETE FROM kv_used; UPDATE kv SET rev = 1 WHERE key = 'a'; DELETE FROM kv WHERE key = 'b'; INSERT INTO kv VALUES ('ns', 'gone', 4)")
+        .execute_batch("DELETE FROM kv_used; UPDATE kv SET rev = 1 WHERE key = 'a'; DELETE FROM kv WHERE key = 'b'; INSERT INTO kv VALUES ('ns', 'gone', 4); DELETE FROM kv_past; INSERT INTO kv_past VALUES ('ns', 2, 2)")
         .unwrap();
     assert_ne!(seen().await, before);
     store.rebuild().await.unwrap();
     assert_eq!(seen().await, before);
+    assert_eq!(past(&raw(&dir)), ([1, 4, 5].to_vec(), [3, 2]));
+}
+
+/// The revisions of the namespace `ns` that are past, and how many changes and bytes they are said to come to.
+fn past(db: &Connection) -> (Vec<i64>, [i64; 2]) {
+    let mut statement = db.prepare("SELECT rev FROM kv_past").unwrap();
+    let revs = statement.query_map([], |row| row.get(0)).unwrap();
+    let sums = db.query_row(
+        "SELECT past, past_bytes FROM kv_used WHERE ns = 'ns'",
+        [],
+        |row| Ok([row.get(0)?, row.get(1)?]),
+    );
+    (revs.map(|rev| rev.unwrap()).collect(), sums.unwrap())
+}
+
+#[tokio::test]
+async fn a_history_from_before_it_was_bounded_is_bounded_by_the_next_change() {
+    let (dir, store) = open();
+    drop(store);
+    fs::remove_file(dir.path().join("kennel.db")).unwrap();
+    let old = raw(&dir);
+    old.execute_batch(&super::super::schema::STEPS[..3].concat())
+        .unwrap();
+    old.execute_batch(
+        "INSERT INTO kv_log (rev, ns, key, nth, op, format, size, bytes) VALUES
+             (1, 'ns', 'k', 1, 'set', 'text', 2, x'6869'), (2, 'ns', 'k', 2, 'set', 'text', 1, x'68'),
+             (3, 'ns', 'gone', 1, 'set', 'text', 3, x'686968'), (4, 'ns', 'gone', 2, 'delete', NULL, 0, NULL);
+         INSERT INTO kv VALUES ('ns', 'k', 2); INSERT INTO kv_used VALUES ('ns', 1, 1);
+         UPDATE kv_last SET rev = 4; PRAGMA user_version = 3",
+    )
+    .unwrap();
+    drop(old);
+    let store = SqliteStore::open(dir.path()).unwrap();
+    assert_eq!(past(&raw(&dir)), ([1, 3, 4].to_vec(), [3, 5]));
+    let quota = KvQuota { keys: 9, bytes: 2 };
+    let delete = store.kv().cas("ns", "k", Expect::Any, None, quota, &BY);
+    delete.await.unwrap();
+    assert_eq!(past(&raw(&dir)), ([2, 3, 4, 5].to_vec(), [4, 4]));
 }
 
 #[tokio::test]
