@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::event::CloudEvent;
+use crate::event::{CloudEvent, EventError};
 use crate::id::{Digest, EventType, MAX_NAME, RunId};
 use crate::payload::BlobRef;
 use crate::store::{
@@ -37,6 +37,8 @@ const INLINE_MAX: usize = 32 << 10;
 const PAGE: usize = 1000;
 /// When an event that cannot be read is looked at again: an operator may have put back what it needs.
 const UNREADABLE: Duration = Duration::from_secs(600);
+/// How often it is looked at before it is dropped, which is after an hour: it takes the place of one that can be read.
+const LOOKS: u32 = 7;
 /// The host's own marks are bounded by how many events there were, and each is some hundred bytes.
 const UNBOUNDED: KvQuota = KvQuota {
     keys: u64::MAX,
@@ -122,21 +124,8 @@ impl Delivery {
             return Ok(None);
         }
         self.write(FLOWS, &key, None).await?;
-        let mut dropped = 0;
-        loop {
-            let waiting = self
-                .backend
-                .queue()
-                .pull(&queue(flow), 64, Duration::ZERO)
-                .await?;
-            if waiting.is_empty() {
-                return Ok(Some(dropped));
-            }
-            for lease in waiting {
-                lease.done().await?;
-                dropped += 1;
-            }
-        }
+        // Also what was put off, and what nobody could ever read.
+        self.backend.queue().clear(&queue(flow)).await.map(Some)
     }
 
     /// Every subscription, in the order of their keys.
@@ -212,12 +201,7 @@ impl Delivery {
             let (at, event) = match self.event(&lease.task().body).await {
                 Ok(entry) => entry,
                 Err(StoreError::Damaged(why)) => {
-                    let key = &lease.task().key;
-                    tracing::warn!(
-                        "flow `{}`: event {key} is put off: {why}",
-                        flow.escape_debug()
-                    );
-                    lease.retry(UNREADABLE).await?;
+                    unreadable(flow, lease, &why).await?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -258,7 +242,8 @@ impl Delivery {
     }
 
     async fn body(&self, event: &CloudEvent, now: Timestamp) -> Result<Bytes> {
-        let text = event.to_value().to_string();
+        let too_long = |error: EventError| StoreError::Refused(format!("an event: {error}"));
+        let text = event.to_text().map_err(too_long)?;
         let event = if text.len() > INLINE_MAX {
             let size = text.len() as u64;
             let digest = self.backend.blobs().put(Bytes::from(text)).await?;
@@ -353,6 +338,17 @@ struct Entry {
     at: i64,
     /// The event, or the reference of a blob that holds it.
     event: Value,
+}
+
+/// Puts off what cannot be read, and drops it when that was done often enough.
+async fn unreadable(flow: &str, lease: Box<dyn Lease>, why: &str) -> Result<()> {
+    let (flow, key) = (flow.escape_debug(), lease.task().key.escape_debug());
+    if lease.deliveries() < LOOKS {
+        tracing::warn!("flow `{flow}`: event {key} is put off: {why}");
+        return lease.retry(UNREADABLE).await;
+    }
+    tracing::warn!("flow `{flow}`: event {key} is dropped after {LOOKS} looks at it: {why}");
+    lease.done().await
 }
 
 /// The id of the run of `flow` that `event`, accepted `at`, starts.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -183,12 +184,9 @@ impl CloudEvent {
             let reason = format!("it is nested more than {} levels deep", expr::MAX_DEPTH);
             return Err(wrong("data", reason));
         }
-        match weight(&self.data) {
-            Some(_) => Ok(()),
-            None => Err(wrong(
-                "data",
-                format!("it has more than {MAX_EVENT} bytes; put what is large into a blob"),
-            )),
+        match text_len(&self.data) {
+            size if size <= MAX_EVENT => Ok(()),
+            size => Err(EventError::TooLong(size)),
         }
     }
 
@@ -211,6 +209,18 @@ impl CloudEvent {
         hash.update(&self.source);
         hash.update(&self.id);
         Digest::from_bytes(hash.finalize().into())
+    }
+
+    /// The event as JSON text, which [`CloudEvent::parse`] reads again.
+    ///
+    /// # Errors
+    /// When it would be too long for that.
+    pub fn to_text(&self) -> Result<String, EventError> {
+        let text = self.to_value().to_string();
+        match text.len() {
+            size if size <= MAX_EVENT => Ok(text),
+            size => Err(EventError::TooLong(size)),
+        }
     }
 
     /// The event in the JSON format of CloudEvents.
@@ -330,28 +340,28 @@ pub fn flow_source(flow: &str) -> String {
     source
 }
 
-/// About how many bytes the JSON text of `value` has; `None` when it is certainly more than an event may have.
-fn weight(value: &Value) -> Option<usize> {
-    let mut sum = 0_usize;
-    let mut rest = vec![value];
-    while let Some(value) = rest.pop() {
-        sum += match value {
-            Value::String(text) => text.len() + 2,
-            Value::Array(items) => {
-                rest.extend(items);
-                2 + items.len()
-            }
-            Value::Object(map) => {
-                rest.extend(map.values());
-                2 + map.keys().map(|key| key.len() + 4).sum::<usize>()
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => 4,
-        };
-        if sum > MAX_EVENT {
-            return None;
-        }
+/// How many bytes the JSON text of `value` has, its escapes included. The text itself is not made.
+pub fn text_len(value: &Value) -> usize {
+    let mut length = Length(0);
+    match serde_json::to_writer(&mut length, value) {
+        Ok(()) => length.0,
+        // A JSON value can always be written, and counting never fails; what could not be written would fit nowhere.
+        Err(_) => usize::MAX,
     }
-    Some(sum)
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -209,6 +209,63 @@ async fn an_entry_that_cannot_be_read_is_put_off_and_holds_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_entry_that_stays_unreadable_is_dropped_and_gives_its_place_back() {
+    let store = MemoryStore::new().with_queue_limit(1);
+    let delivery = delivery(&store);
+    listen(&delivery, "a", "price").await;
+    put_damaged(&store).await;
+    for _ in 0..LOOKS {
+        let full = publish(&delivery, &event("1")).await;
+        assert_eq!(full[0].1, Delivered::Full);
+        assert!(take(&delivery, "a").await.is_empty());
+        tokio::time::advance(UNREADABLE).await;
+    }
+    let queued = publish(&delivery, &event("1")).await;
+    assert_eq!(queued[0].1, Delivered::Queued);
+    assert_eq!(take(&delivery, "a").await[0].event(), &event("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_subscription_leaves_nothing_behind_that_was_put_off() {
+    let (store, delivery) = listening(&["a"]).await;
+    put_damaged(&store).await;
+    assert!(take(&delivery, "a").await.is_empty(), "it is put off");
+    publish(&delivery, &event("1")).await;
+    let mut taken = take(&delivery, "a").await;
+    let later = Duration::from_secs(60);
+    taken.remove(0).later(later).await.expect("put off");
+    assert_eq!(delivery.unsubscribe("a").await, Ok(Some(2)));
+    let room = store.queue().room("events.a", "damaged").await;
+    assert_eq!(room, Ok(Put::Queued));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_too_long_to_be_read_again_is_never_queued() {
+    let (_, delivery) = listening(&["a"]).await;
+    let long = CloudEvent {
+        data: json!("\u{1}".repeat(256 << 10)),
+        ..event("1")
+    };
+    let refused = delivery.publish(&long, NOW).await;
+    assert!(
+        matches!(&refused, Err(StoreError::Refused(why)) if why.contains("put what is large into a blob")),
+        "{refused:?}"
+    );
+    assert_eq!(delivery.unsubscribe("a").await, Ok(Some(0)));
+}
+
+async fn put_damaged(store: &MemoryStore) {
+    let task = QueueTask {
+        key: "damaged".into(),
+        priority: 2,
+        delay: Duration::ZERO,
+        body: b"{"[..].into(),
+    };
+    let put = store.queue().put("events.a", task).await;
+    assert_eq!(put, Ok(Put::Queued));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_subscription_outlives_its_process_until_it_is_ended() {
     let (store, delivery) = listening(&["a", "b"]).await;
     listen(&delivery, "a", "news").await;

@@ -12,7 +12,7 @@ use super::tape::wire;
 use super::task::Task;
 use super::{Plugin, convert};
 use crate::delivery::{Delivered, Delivery, Published};
-use crate::event::CloudEvent;
+use crate::event::{CloudEvent, text_len};
 use crate::failure::{Failure, FailureKind};
 use crate::id::EventType;
 use crate::payload::Payload;
@@ -84,14 +84,8 @@ fn told(published: &Published) -> Result<(), String> {
 impl Task {
     /// Counts an event that is about to be emitted. What it starts costs more than the task itself, so both bounds end the task.
     fn take_event(&mut self, size: usize) -> Result<(), Failure> {
+        self.fits(size)?;
         let limits = &self.plugin.limits;
-        if size as u64 > limits.event.0 {
-            let message = format!(
-                "the data of an event has {size} bytes; `limits.event` allows {}; put what is large into a blob",
-                limits.event
-            );
-            return Err(Failure::new(FailureKind::TooMuchData, message));
-        }
         if self.emitted >= limits.events {
             let limit = limits.events;
             let message =
@@ -102,12 +96,29 @@ impl Task {
         Ok(())
     }
 
+    fn fits(&self, size: usize) -> Result<(), Failure> {
+        let limit = self.plugin.limits.event;
+        if size as u64 <= limit.0 {
+            return Ok(());
+        }
+        let message = format!(
+            "the data of an event has {size} bytes; `limits.event` allows {limit}; put what is large into a blob"
+        );
+        Err(Failure::new(FailureKind::TooMuchData, message))
+    }
+
+    /// The data, measured as the JSON text that is kept of it: escapes make it longer than what the guest handed over.
+    fn measured(&self, data: Value) -> wasmtime::Result<Value> {
+        self.fits(text_len(&data))?;
+        Ok(data)
+    }
+
     /// What the event carries: text and JSON as they are, bytes as a reference to the blob that they become.
     async fn event_data(&mut self, data: PayloadResult) -> wasmtime::Result<Value> {
         match convert::payload(data)? {
-            Payload::Text(text) => Ok(Value::String(text)),
+            Payload::Text(text) => self.measured(Value::String(text)),
             // It was checked to be JSON.
-            Payload::Json(text) => Ok(serde_json::from_str(&text)?),
+            Payload::Json(text) => self.measured(serde_json::from_str(&text)?),
             Payload::Blob(blob) => {
                 self.take_blob(blob.bytes.len())?;
                 let reference = blob.reference().to_value();

@@ -141,6 +141,22 @@ async fn events_of_a_task_are_counted_and_measured() {
 }
 
 #[tokio::test]
+async fn an_event_is_measured_with_its_escapes() {
+    let kennel = Kennel::new();
+    listen(&kennel, "flow", "a").await;
+    let small = limits(|l| l.event = Bytes(20));
+    let agent = kennel
+        .load("herald", &emits(1), small, "events = ['a']")
+        .expect("loaded");
+    assert_eq!(text(&agent, "a and twelve more").await, "a and twelve more");
+    // Four bytes that become nineteen, and the quotes.
+    let failure = failure(&agent, "a\u{1}\u{2}\u{3}").await;
+    assert_eq!(failure.kind, FailureKind::TooMuchData);
+    assert!(failure.message.contains("21 bytes"), "{}", failure.message);
+    assert_eq!(waiting(&kennel, "flow").await.len(), 1);
+}
+
+#[tokio::test]
 async fn an_emitter_is_told_when_a_flow_has_no_room() {
     let kennel = Kennel::with_queue_limit(1);
     listen(&kennel, "flow", "a").await;
