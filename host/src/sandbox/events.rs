@@ -1,10 +1,13 @@
 //! `events` for guests: events that wake flows, of the types that the agent is granted.
 //!
-//! The host says where an event comes from and what its id is. The id follows from the task and from how many events it has emitted
-//! before, so a task that is tried again or resumed emits the same events and wakes nothing twice.
+//! The host says where an event comes from and what its id is. The id follows from the task and from how many other events it has
+//! emitted before, so a task that is tried again or resumed emits the same events and wakes nothing twice.
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::bindings::kennel::agent::events;
 use super::bindings::kennel::agent::types::PayloadResult;
@@ -14,7 +17,7 @@ use super::{Plugin, convert};
 use crate::delivery::{Delivered, Delivery, Published};
 use crate::event::{CloudEvent, text_len};
 use crate::failure::{Failure, FailureKind};
-use crate::id::EventType;
+use crate::id::{Digest, EventType};
 use crate::payload::Payload;
 
 impl events::Host for Task {
@@ -38,8 +41,14 @@ impl events::Host for Task {
             let args = [event_type.as_str().as_bytes(), about, kind, bytes];
             tape.asked("events.emit", event_type.as_str(), &args)
         };
+        let sent = {
+            let [kind, bytes] = wire::parts(&data);
+            let about = subject.as_deref().unwrap_or_default().as_bytes();
+            Sent::of(&[event_type.as_str().as_bytes(), about, kind, bytes])
+        };
         let data = self.event_data(data).await?;
-        let id = format!("{}/events/{}", self.errand.task_id, self.emitted);
+        let number = self.emitted.number(sent);
+        let id = format!("{}/events/{number}", self.errand.task_id);
         let source = format!("/agents/{}", self.plugin.agent);
         let event =
             CloudEvent::new(source, id, event_type, data).and_then(|event| event.about(subject));
@@ -64,8 +73,54 @@ impl events::Host for Task {
             Ok(published) => told(&published),
             Err(error) => Err(error.to_string()),
         };
+        if answer.is_err() {
+            self.emitted.refuse(sent, number);
+        }
         tape.put_answer(asked, || answer.clone());
         Ok(answer)
+    }
+}
+
+/// What a task has emitted.
+#[derive(Debug, Default)]
+pub(super) struct Emitted {
+    /// How often it asked; `limits.events` bounds it.
+    asked: u64,
+    /// The number of the newest event.
+    newest: u64,
+    /// The numbers of events that did not reach everybody. One that is emitted again is the same event, so that it reaches those that
+    /// it did not reach and nobody twice.
+    refused: HashMap<Sent, u64>,
+}
+
+impl Emitted {
+    /// Remembers an event that did not reach everybody.
+    pub(super) fn refuse(&mut self, sent: Sent, number: u64) {
+        self.refused.insert(sent, number);
+    }
+
+    /// The number of an event: that of the same event when it was refused before, else a new one.
+    pub(super) fn number(&mut self, sent: Sent) -> u64 {
+        self.refused.remove(&sent).unwrap_or_else(|| {
+            self.newest += 1;
+            self.newest
+        })
+    }
+}
+
+/// What tells whether an event is emitted again: a digest of all that the guest says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Sent(Digest);
+
+impl Sent {
+    pub(super) fn of(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            // The length keeps `a` + `bc` apart from `ab` + `c`.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self(Digest::from_bytes(hash.finalize().into()))
     }
 }
 
@@ -86,13 +141,13 @@ impl Task {
     fn take_event(&mut self, size: usize) -> Result<(), Failure> {
         self.fits(size)?;
         let limits = &self.plugin.limits;
-        if self.emitted >= limits.events {
+        if self.emitted.asked >= limits.events {
             let limit = limits.events;
             let message =
                 format!("the task emitted more than {limit} events; `limits.events` bounds them");
             return Err(Failure::new(FailureKind::Quota, message));
         }
-        self.emitted += 1;
+        self.emitted.asked += 1;
         Ok(())
     }
 

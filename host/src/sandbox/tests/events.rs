@@ -8,11 +8,13 @@ use serde_json::json;
 
 use super::limits;
 use crate::call::Call as _;
-use crate::delivery::{Delivery, Taken};
+use crate::delivery::{Delivered, Delivery, Taken};
+use crate::event::CloudEvent;
 use crate::failure::FailureKind;
 use crate::id::Digest;
 use crate::limits::Limits;
 use crate::payload::Payload;
+use crate::sandbox::events::{Emitted, Sent};
 use crate::sandbox::testing::guest::ECHO;
 use crate::sandbox::testing::imports::{EVENTS, using};
 use crate::sandbox::testing::{Kennel, failure, request, text};
@@ -175,6 +177,63 @@ async fn an_emitter_is_told_when_a_flow_has_no_room() {
         said.starts_with("overloaded: too many events wait for `flow`"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn an_event_emitted_again_after_a_refusal_wakes_nobody_twice() {
+    let kennel = Kennel::with_queue_limit(1);
+    for flow in ["full", "free"] {
+        listen(&kennel, flow, "a").await;
+    }
+    fill(&kennel, "full").await;
+    let agent = kennel
+        .load("herald", &emits(3), Limits::default(), "events = ['a']")
+        .expect("loaded");
+    let said = text(&agent, "a").await;
+    assert!(said.starts_with("overloaded"), "{said}");
+    for taken in waiting(&kennel, "free").await {
+        assert_eq!(taken.event().id, "task-1/events/1");
+        taken.accepted().await.expect("marked");
+    }
+    assert!(waiting(&kennel, "free").await.is_empty(), "one of three");
+    // Tried again when there is room: the first has the number that it had, and the next are new ones.
+    waiting(&kennel, "full")
+        .await
+        .remove(0)
+        .accepted()
+        .await
+        .expect("marked");
+    text(&agent, "a").await;
+    assert_eq!(
+        waiting(&kennel, "full").await[0].event().id,
+        "task-1/events/1"
+    );
+    assert_eq!(
+        waiting(&kennel, "free").await[0].event().id,
+        "task-1/events/2"
+    );
+}
+
+#[test]
+fn an_event_that_differs_from_a_refused_one_has_a_number_of_its_own() {
+    let [a, b] = ["a", "b"].map(|data| Sent::of(&[b"type", data.as_bytes()]));
+    assert_ne!(Sent::of(&[b"a", b"bc"]), Sent::of(&[b"ab", b"c"]));
+    let mut emitted = Emitted::default();
+    let first = emitted.number(a);
+    emitted.refuse(a, first);
+    let other = emitted.number(b);
+    assert_ne!(first, other);
+    assert_eq!(emitted.number(a), first, "it is emitted again");
+    assert!(emitted.number(a) > other, "it reached everybody");
+}
+
+/// Puts one event for `flow`, which nobody takes.
+async fn fill(kennel: &Kennel, flow: &str) {
+    let event_type = "a".parse().expect("a type");
+    let event = CloudEvent::new("/test", "1", event_type, json!(null)).expect("an event");
+    let delivery = Delivery::new(kennel.host.backend.clone());
+    let delivered = delivery.deliver(flow, &event, Timestamp::UNIX_EPOCH).await;
+    assert_eq!(delivered, Ok(Delivered::Queued));
 }
 
 #[tokio::test]
