@@ -77,6 +77,16 @@ pub enum Delivered {
     Full,
 }
 
+impl From<Put> for Delivered {
+    fn from(put: Put) -> Self {
+        match put {
+            Put::Queued => Self::Queued,
+            Put::Duplicate => Self::Duplicate,
+            Put::Full => Self::Full,
+        }
+    }
+}
+
 /// What became of an event, flow by flow. Empty when nobody listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Published {
@@ -179,17 +189,23 @@ impl Delivery {
         if self.was_accepted(flow, &key).await? {
             return Ok(Delivered::Duplicate);
         }
+        let too_long = |error: EventError| StoreError::Refused(format!("an event: {error}"));
+        let text = event.to_text().map_err(too_long)?;
+        let (waiting, queue) = (self.backend.queue(), queue(flow));
+        if text.len() > INLINE_MAX {
+            // The blob is kept for good, so it is not put for an event that is not.
+            match waiting.room(&queue, &key.hex()).await? {
+                Put::Queued => {}
+                refused => return Ok(refused.into()),
+            }
+        }
         let task = QueueTask {
             key: key.hex(),
             priority: 2,
             delay: Duration::ZERO,
-            body: self.body(event, now).await?,
+            body: self.body(event, text, now).await?,
         };
-        Ok(match self.backend.queue().put(&queue(flow), task).await? {
-            Put::Queued => Delivered::Queued,
-            Put::Duplicate => Delivered::Duplicate,
-            Put::Full => Delivered::Full,
-        })
+        Ok(waiting.put(&queue, task).await?.into())
     }
 
     /// Up to `free` events for `flow`, waiting up to `wait` for the first. Those whose run was accepted already are not among them.
@@ -241,9 +257,7 @@ impl Delivery {
         }
     }
 
-    async fn body(&self, event: &CloudEvent, now: Timestamp) -> Result<Bytes> {
-        let too_long = |error: EventError| StoreError::Refused(format!("an event: {error}"));
-        let text = event.to_text().map_err(too_long)?;
+    async fn body(&self, event: &CloudEvent, text: String, now: Timestamp) -> Result<Bytes> {
         let event = if text.len() > INLINE_MAX {
             let size = text.len() as u64;
             let digest = self.backend.blobs().put(Bytes::from(text)).await?;

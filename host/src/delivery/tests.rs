@@ -176,6 +176,35 @@ async fn a_large_event_travels_as_a_blob() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_large_event_that_finds_no_room_leaves_no_blob() {
+    let store = MemoryStore::new().with_queue_limit(1);
+    let delivery = delivery(&store);
+    listen(&delivery, "a", "price").await;
+    publish(&delivery, &event("1")).await;
+    let large = |id: &str| CloudEvent {
+        data: json!("x".repeat(INLINE_MAX)),
+        ..event(id)
+    };
+    let kept = |id: &str| {
+        let digest = Digest::of(large(id).to_value().to_string().as_bytes());
+        let store = store.clone();
+        async move { store.blobs().has(digest).await.expect("looked") }
+    };
+    assert_eq!(publish(&delivery, &large("2")).await[0].1, Delivered::Full);
+    assert_eq!(
+        publish(&delivery, &large("1")).await[0].1,
+        Delivered::Duplicate
+    );
+    assert!(!kept("2").await && !kept("1").await);
+    accept(take(&delivery, "a").await).await;
+    assert_eq!(
+        publish(&delivery, &large("2")).await[0].1,
+        Delivered::Queued
+    );
+    assert!(kept("2").await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_entry_that_cannot_be_read_is_put_off_and_holds_nobody_up() {
     let (store, delivery) = listening(&["a"]).await;
     let entry = |key: &str, body: &'static [u8]| QueueTask {
