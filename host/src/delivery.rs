@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::event::{CloudEvent, EventError};
+use crate::event::{CloudEvent, EventError, no_hops};
 use crate::id::{Digest, EventType, MAX_NAME, RunId};
 use crate::payload::BlobRef;
 use crate::store::{
@@ -258,6 +258,7 @@ impl Delivery {
     }
 
     async fn body(&self, event: &CloudEvent, text: String, now: Timestamp) -> Result<Bytes> {
+        let hops = event.hops;
         let event = if text.len() > INLINE_MAX {
             let size = text.len() as u64;
             let digest = self.backend.blobs().put(Bytes::from(text)).await?;
@@ -273,12 +274,23 @@ impl Delivery {
         };
         let at = now.as_millisecond();
         let version = VERSION;
-        Ok(json(&Entry { version, at, event })?.bytes)
+        let entry = Entry {
+            version,
+            at,
+            event,
+            hops,
+        };
+        Ok(json(&entry)?.bytes)
     }
 
     async fn event(&self, body: &Bytes) -> Result<(i64, CloudEvent)> {
         let damaged = |why: String| StoreError::Damaged(format!("an event in a queue: {why}"));
-        let Entry { version, at, event } = read(body, || "an event in a queue".into())?;
+        let Entry {
+            version,
+            at,
+            event,
+            hops,
+        } = read(body, || "an event in a queue".into())?;
         if version > VERSION {
             return Err(damaged(format!(
                 "it has version {version}, this kennel knows {VERSION}"
@@ -294,7 +306,7 @@ impl Delivery {
             }
         };
         match CloudEvent::parse(&text) {
-            Ok(event) => Ok((at, event)),
+            Ok(event) => Ok((at, CloudEvent { hops, ..event })),
             Err(error) => Err(damaged(error.to_string())),
         }
     }
@@ -352,6 +364,9 @@ struct Entry {
     at: i64,
     /// The event, or the reference of a blob that holds it.
     event: Value,
+    /// How many events led to it.
+    #[serde(default, skip_serializing_if = "no_hops")]
+    hops: u8,
 }
 
 /// Puts off what cannot be read, and drops it when that was done often enough.

@@ -23,6 +23,9 @@ pub const MAX_TEXT: usize = 512;
 /// The most extension attributes.
 pub const MAX_EXTENSIONS: usize = 32;
 
+/// The most events that may lead to an event, each having started the run that emitted the next.
+pub const MAX_HOPS: u8 = 8;
+
 /// The version of CloudEvents that is read and written.
 const SPEC: &str = "1.0";
 /// The longest name of an extension attribute, as the standard advises.
@@ -51,6 +54,9 @@ pub struct CloudEvent {
     pub extensions: BTreeMap<String, Value>,
     /// What it carries; null when it carries nothing.
     pub data: Value,
+    /// How many events led to it: each started the run that emitted the next. Kept by the host alone; it is neither read from an event's
+    /// text nor written there.
+    pub hops: u8,
 }
 
 /// Why something is not an event.
@@ -64,6 +70,11 @@ pub enum EventError {
     /// The text is not one JSON object.
     #[error("it is not a JSON object: {0}")]
     NotJson(String),
+    /// Too many events led to it.
+    #[error(
+        "call-depth: {MAX_HOPS} events led to this one, each waking the agent that emitted the next; no more may follow"
+    )]
+    TooDeep,
     /// An attribute is missing, or not as it must be.
     #[error("`{attribute}`: {reason}")]
     Attribute {
@@ -95,6 +106,7 @@ impl CloudEvent {
             schema: None,
             extensions: BTreeMap::new(),
             data,
+            hops: 0,
         };
         event.check()?;
         Ok(event)
@@ -144,6 +156,7 @@ impl CloudEvent {
             content_type: optional(&mut map, "datacontenttype")?,
             schema: optional(&mut map, "dataschema")?,
             data: map.shift_remove("data").unwrap_or_default(),
+            hops: 0,
             // What is left has a name that the standard does not know.
             extensions: map
                 .into_iter()
@@ -199,6 +212,17 @@ impl CloudEvent {
             plain("subject", subject)?;
         }
         Ok(Self { subject, ..self })
+    }
+
+    /// The same event, to which so many others led.
+    ///
+    /// # Errors
+    /// When those are more than [`MAX_HOPS`]: a flow that wakes itself must come to an end.
+    pub fn after(self, hops: u8) -> Result<Self, EventError> {
+        match hops <= MAX_HOPS {
+            true => Ok(Self { hops, ..self }),
+            false => Err(EventError::TooDeep),
+        }
     }
 
     /// What makes it this event: its source and its id, as one digest. The same for every copy, however it arrives.
@@ -338,6 +362,11 @@ pub fn flow_source(flow: &str) -> String {
         }
     }
     source
+}
+
+/// Whether no event led to one: what is stored says nothing of it then.
+pub(crate) fn no_hops(hops: &u8) -> bool {
+    *hops == 0
 }
 
 /// How many bytes the JSON text of `value` has, its escapes included. The text itself is not made.

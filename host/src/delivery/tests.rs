@@ -205,6 +205,19 @@ async fn a_large_event_that_finds_no_room_leaves_no_blob() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_many_events_led_to_one_travels_with_it() {
+    let (_, delivery) = listening(&["a"]).await;
+    for (id, size) in [("1", 1), ("2", INLINE_MAX)] {
+        let data = json!("x".repeat(size));
+        let third = CloudEvent { data, ..event(id) }.after(3);
+        publish(&delivery, &third.expect("an event")).await;
+    }
+    let taken = take(&delivery, "a").await;
+    let hops: Vec<_> = taken.iter().map(|taken| taken.event().hops).collect();
+    assert_eq!(hops, [3, 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_entry_that_cannot_be_read_is_put_off_and_holds_nobody_up() {
     let (store, delivery) = listening(&["a"]).await;
     let entry = |key: &str, body: &'static [u8]| QueueTask {

@@ -23,6 +23,7 @@ async fn emit(backend: SharedBackend, emission: Emission) -> Result<(), Failure>
         id,
         event_type,
         data,
+        hops,
     } = emission;
     let now = Timestamp::now();
     let event = CloudEvent::new(flow_source(&flow), id, event_type, Value::clone(&data)).map_err(
@@ -37,6 +38,9 @@ async fn emit(backend: SharedBackend, emission: Emission) -> Result<(), Failure>
         time: Some(now),
         ..event
     };
+    let event = event
+        .after(hops)
+        .map_err(|error| Failure::new(FailureKind::CallDepth, error.to_string()))?;
     let published = Delivery::new(backend).publish(&event, now).await;
     let published = published.map_err(|error| {
         let kind = match error {

@@ -150,6 +150,15 @@ fn a_hostile_attribute_cannot_steer_a_terminal() {
 }
 
 #[test]
+fn nobody_outside_says_how_many_events_led_to_one() {
+    let event = CloudEvent::parse(&with(json!({ "hops": 3 }))).expect("an event");
+    assert_eq!(event.hops, 0, "an extension of that name means nothing");
+    let last = event.after(MAX_HOPS).expect("it may be emitted");
+    assert!(!last.to_value().to_string().contains(&format!("{MAX_HOPS}")));
+    assert_eq!(last.after(MAX_HOPS + 1), Err(EventError::TooDeep));
+}
+
+#[test]
 fn a_flow_of_any_name_is_a_source() {
     assert_eq!(flow_source("watch-prices"), "/flows/watch-prices");
     let odd = flow_source("a b/\u{e9}");

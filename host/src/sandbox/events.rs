@@ -64,6 +64,14 @@ impl events::Host for Task {
             time: Some(now),
             ..event
         };
+        let event = match event.after(self.errand.lineage.hops) {
+            Ok(event) => event,
+            Err(error) => {
+                let answer = Err(format!("it is not emitted: {error}"));
+                tape.put_answer(asked, || answer.clone());
+                return Ok(answer);
+            }
+        };
         let plugin = &self.plugin;
         let delivery = Delivery::new(plugin.host.backend.clone());
         let published = plugin

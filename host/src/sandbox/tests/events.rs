@@ -9,7 +9,7 @@ use serde_json::json;
 use super::limits;
 use crate::call::Call as _;
 use crate::delivery::{Delivered, Delivery, Taken};
-use crate::event::CloudEvent;
+use crate::event::{CloudEvent, MAX_HOPS};
 use crate::failure::FailureKind;
 use crate::id::Digest;
 use crate::limits::Limits;
@@ -234,6 +234,29 @@ async fn fill(kennel: &Kennel, flow: &str) {
     let delivery = Delivery::new(kennel.host.backend.clone());
     let delivered = delivery.deliver(flow, &event, Timestamp::UNIX_EPOCH).await;
     assert_eq!(delivered, Ok(Delivered::Queued));
+}
+
+#[tokio::test]
+async fn an_agent_at_the_end_of_a_chain_of_events_emits_no_more() {
+    let kennel = Kennel::new();
+    listen(&kennel, "flow", "a").await;
+    let agent = kennel
+        .load("herald", &emits(1), Limits::default(), "events = ['a']")
+        .expect("loaded");
+    let after = async |hops: u8| {
+        let mut asked = request(Payload::Text("a".into()));
+        asked.lineage.hops = hops;
+        let reply = agent.call(asked).await.expect("an answer");
+        let Payload::Text(said) = Arc::unwrap_or_clone(reply.output) else {
+            panic!("not a text")
+        };
+        said
+    };
+    let said = after(MAX_HOPS + 1).await;
+    assert!(said.starts_with("it is not emitted: call-depth"), "{said}");
+    assert!(waiting(&kennel, "flow").await.is_empty());
+    assert_eq!(after(MAX_HOPS).await, "a");
+    assert_eq!(waiting(&kennel, "flow").await[0].event().hops, MAX_HOPS);
 }
 
 #[tokio::test]
