@@ -172,6 +172,8 @@ impl Bounds {
 pub struct Lineage {
     /// The run it belongs to, when there is one.
     pub run: Option<RunId>,
+    /// How many events led to it: each started the run that emitted the next.
+    pub hops: u8,
     /// Agents whose call is waiting for this one, outermost first.
     pub callers: Arc<[AgentName]>,
     /// The calls that the whole tree may still start; shared by everything below one root.

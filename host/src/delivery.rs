@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::event::CloudEvent;
+use crate::event::{CloudEvent, EventError, no_hops};
 use crate::id::{Digest, EventType, MAX_NAME, RunId};
 use crate::payload::BlobRef;
 use crate::store::{
@@ -37,6 +37,8 @@ const INLINE_MAX: usize = 32 << 10;
 const PAGE: usize = 1000;
 /// When an event that cannot be read is looked at again: an operator may have put back what it needs.
 const UNREADABLE: Duration = Duration::from_secs(600);
+/// How often it is looked at before it is dropped, which is after an hour: it takes the place of one that can be read.
+const LOOKS: u32 = 7;
 /// The host's own marks are bounded by how many events there were, and each is some hundred bytes.
 const UNBOUNDED: KvQuota = KvQuota {
     keys: u64::MAX,
@@ -73,6 +75,16 @@ pub enum Delivered {
     Duplicate,
     /// Too many events wait for the flow; it did not get this one.
     Full,
+}
+
+impl From<Put> for Delivered {
+    fn from(put: Put) -> Self {
+        match put {
+            Put::Queued => Self::Queued,
+            Put::Duplicate => Self::Duplicate,
+            Put::Full => Self::Full,
+        }
+    }
 }
 
 /// What became of an event, flow by flow. Empty when nobody listens.
@@ -122,21 +134,8 @@ impl Delivery {
             return Ok(None);
         }
         self.write(FLOWS, &key, None).await?;
-        let mut dropped = 0;
-        loop {
-            let waiting = self
-                .backend
-                .queue()
-                .pull(&queue(flow), 64, Duration::ZERO)
-                .await?;
-            if waiting.is_empty() {
-                return Ok(Some(dropped));
-            }
-            for lease in waiting {
-                lease.done().await?;
-                dropped += 1;
-            }
-        }
+        // Also what was put off, and what nobody could ever read.
+        self.backend.queue().clear(&queue(flow)).await.map(Some)
     }
 
     /// Every subscription, in the order of their keys.
@@ -190,17 +189,23 @@ impl Delivery {
         if self.was_accepted(flow, &key).await? {
             return Ok(Delivered::Duplicate);
         }
+        let too_long = |error: EventError| StoreError::Refused(format!("an event: {error}"));
+        let text = event.to_text().map_err(too_long)?;
+        let (waiting, queue) = (self.backend.queue(), queue(flow));
+        if text.len() > INLINE_MAX {
+            // The blob is kept for good, so it is not put for an event that is not.
+            match waiting.room(&queue, &key.hex()).await? {
+                Put::Queued => {}
+                refused => return Ok(refused.into()),
+            }
+        }
         let task = QueueTask {
             key: key.hex(),
             priority: 2,
             delay: Duration::ZERO,
-            body: self.body(event, now).await?,
+            body: self.body(event, text, now).await?,
         };
-        Ok(match self.backend.queue().put(&queue(flow), task).await? {
-            Put::Queued => Delivered::Queued,
-            Put::Duplicate => Delivered::Duplicate,
-            Put::Full => Delivered::Full,
-        })
+        Ok(waiting.put(&queue, task).await?.into())
     }
 
     /// Up to `free` events for `flow`, waiting up to `wait` for the first. Those whose run was accepted already are not among them.
@@ -212,12 +217,7 @@ impl Delivery {
             let (at, event) = match self.event(&lease.task().body).await {
                 Ok(entry) => entry,
                 Err(StoreError::Damaged(why)) => {
-                    let key = &lease.task().key;
-                    tracing::warn!(
-                        "flow `{}`: event {key} is put off: {why}",
-                        flow.escape_debug()
-                    );
-                    lease.retry(UNREADABLE).await?;
+                    unreadable(flow, lease, &why).await?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -257,8 +257,8 @@ impl Delivery {
         }
     }
 
-    async fn body(&self, event: &CloudEvent, now: Timestamp) -> Result<Bytes> {
-        let text = event.to_value().to_string();
+    async fn body(&self, event: &CloudEvent, text: String, now: Timestamp) -> Result<Bytes> {
+        let hops = event.hops;
         let event = if text.len() > INLINE_MAX {
             let size = text.len() as u64;
             let digest = self.backend.blobs().put(Bytes::from(text)).await?;
@@ -274,12 +274,23 @@ impl Delivery {
         };
         let at = now.as_millisecond();
         let version = VERSION;
-        Ok(json(&Entry { version, at, event })?.bytes)
+        let entry = Entry {
+            version,
+            at,
+            event,
+            hops,
+        };
+        Ok(json(&entry)?.bytes)
     }
 
     async fn event(&self, body: &Bytes) -> Result<(i64, CloudEvent)> {
         let damaged = |why: String| StoreError::Damaged(format!("an event in a queue: {why}"));
-        let Entry { version, at, event } = read(body, || "an event in a queue".into())?;
+        let Entry {
+            version,
+            at,
+            event,
+            hops,
+        } = read(body, || "an event in a queue".into())?;
         if version > VERSION {
             return Err(damaged(format!(
                 "it has version {version}, this kennel knows {VERSION}"
@@ -295,7 +306,7 @@ impl Delivery {
             }
         };
         match CloudEvent::parse(&text) {
-            Ok(event) => Ok((at, event)),
+            Ok(event) => Ok((at, CloudEvent { hops, ..event })),
             Err(error) => Err(damaged(error.to_string())),
         }
     }
@@ -353,6 +364,20 @@ struct Entry {
     at: i64,
     /// The event, or the reference of a blob that holds it.
     event: Value,
+    /// How many events led to it.
+    #[serde(default, skip_serializing_if = "no_hops")]
+    hops: u8,
+}
+
+/// Puts off what cannot be read, and drops it when that was done often enough.
+async fn unreadable(flow: &str, lease: Box<dyn Lease>, why: &str) -> Result<()> {
+    let (flow, key) = (flow.escape_debug(), lease.task().key.escape_debug());
+    if lease.deliveries() < LOOKS {
+        tracing::warn!("flow `{flow}`: event {key} is put off: {why}");
+        return lease.retry(UNREADABLE).await;
+    }
+    tracing::warn!("flow `{flow}`: event {key} is dropped after {LOOKS} looks at it: {why}");
+    lease.done().await
 }
 
 /// The id of the run of `flow` that `event`, accepted `at`, starts.

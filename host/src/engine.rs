@@ -108,6 +108,8 @@ pub struct Emission {
     pub event_type: EventType,
     /// Its data.
     pub data: Arc<Value>,
+    /// How many events led to it.
+    pub hops: u8,
 }
 
 /// Takes events that steps emit; the answer comes once they are durable.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -21,6 +22,9 @@ pub const MAX_EVENT: usize = 1 << 20;
 pub const MAX_TEXT: usize = 512;
 /// The most extension attributes.
 pub const MAX_EXTENSIONS: usize = 32;
+
+/// The most events that may lead to an event, each having started the run that emitted the next.
+pub const MAX_HOPS: u8 = 8;
 
 /// The version of CloudEvents that is read and written.
 const SPEC: &str = "1.0";
@@ -50,6 +54,9 @@ pub struct CloudEvent {
     pub extensions: BTreeMap<String, Value>,
     /// What it carries; null when it carries nothing.
     pub data: Value,
+    /// How many events led to it: each started the run that emitted the next. Kept by the host alone; it is neither read from an event's
+    /// text nor written there.
+    pub hops: u8,
 }
 
 /// Why something is not an event.
@@ -63,6 +70,11 @@ pub enum EventError {
     /// The text is not one JSON object.
     #[error("it is not a JSON object: {0}")]
     NotJson(String),
+    /// Too many events led to it.
+    #[error(
+        "call-depth: {MAX_HOPS} events led to this one, each waking the agent that emitted the next; no more may follow"
+    )]
+    TooDeep,
     /// An attribute is missing, or not as it must be.
     #[error("`{attribute}`: {reason}")]
     Attribute {
@@ -94,6 +106,7 @@ impl CloudEvent {
             schema: None,
             extensions: BTreeMap::new(),
             data,
+            hops: 0,
         };
         event.check()?;
         Ok(event)
@@ -143,6 +156,7 @@ impl CloudEvent {
             content_type: optional(&mut map, "datacontenttype")?,
             schema: optional(&mut map, "dataschema")?,
             data: map.shift_remove("data").unwrap_or_default(),
+            hops: 0,
             // What is left has a name that the standard does not know.
             extensions: map
                 .into_iter()
@@ -183,12 +197,9 @@ impl CloudEvent {
             let reason = format!("it is nested more than {} levels deep", expr::MAX_DEPTH);
             return Err(wrong("data", reason));
         }
-        match weight(&self.data) {
-            Some(_) => Ok(()),
-            None => Err(wrong(
-                "data",
-                format!("it has more than {MAX_EVENT} bytes; put what is large into a blob"),
-            )),
+        match text_len(&self.data) {
+            size if size <= MAX_EVENT => Ok(()),
+            size => Err(EventError::TooLong(size)),
         }
     }
 
@@ -203,6 +214,17 @@ impl CloudEvent {
         Ok(Self { subject, ..self })
     }
 
+    /// The same event, to which so many others led.
+    ///
+    /// # Errors
+    /// When those are more than [`MAX_HOPS`]: a flow that wakes itself must come to an end.
+    pub fn after(self, hops: u8) -> Result<Self, EventError> {
+        match hops <= MAX_HOPS {
+            true => Ok(Self { hops, ..self }),
+            false => Err(EventError::TooDeep),
+        }
+    }
+
     /// What makes it this event: its source and its id, as one digest. The same for every copy, however it arrives.
     pub fn key(&self) -> Digest {
         let mut hash = Sha256::new();
@@ -211,6 +233,18 @@ impl CloudEvent {
         hash.update(&self.source);
         hash.update(&self.id);
         Digest::from_bytes(hash.finalize().into())
+    }
+
+    /// The event as JSON text, which [`CloudEvent::parse`] reads again.
+    ///
+    /// # Errors
+    /// When it would be too long for that.
+    pub fn to_text(&self) -> Result<String, EventError> {
+        let text = self.to_value().to_string();
+        match text.len() {
+            size if size <= MAX_EVENT => Ok(text),
+            size => Err(EventError::TooLong(size)),
+        }
     }
 
     /// The event in the JSON format of CloudEvents.
@@ -330,28 +364,33 @@ pub fn flow_source(flow: &str) -> String {
     source
 }
 
-/// About how many bytes the JSON text of `value` has; `None` when it is certainly more than an event may have.
-fn weight(value: &Value) -> Option<usize> {
-    let mut sum = 0_usize;
-    let mut rest = vec![value];
-    while let Some(value) = rest.pop() {
-        sum += match value {
-            Value::String(text) => text.len() + 2,
-            Value::Array(items) => {
-                rest.extend(items);
-                2 + items.len()
-            }
-            Value::Object(map) => {
-                rest.extend(map.values());
-                2 + map.keys().map(|key| key.len() + 4).sum::<usize>()
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => 4,
-        };
-        if sum > MAX_EVENT {
-            return None;
-        }
+/// Whether no event led to one: what is stored says nothing of it then.
+pub(crate) fn no_hops(hops: &u8) -> bool {
+    *hops == 0
+}
+
+/// How many bytes the JSON text of `value` has, its escapes included. The text itself is not made.
+pub fn text_len(value: &Value) -> usize {
+    let mut length = Length(0);
+    match serde_json::to_writer(&mut length, value) {
+        Ok(()) => length.0,
+        // A JSON value can always be written, and counting never fails; what could not be written would fit nowhere.
+        Err(_) => usize::MAX,
     }
-    Some(sum)
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde_json::Value;
 use ulid::Ulid;
 
 use crate::call::Trail;
+use crate::event::no_hops;
 use crate::failure::Failure;
 use crate::id::{AgentName, Digest, EventType, RunId, StepPath};
 use crate::payload::BlobRef;
@@ -238,6 +239,9 @@ pub struct Cause {
     /// When it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
+    /// How many events led to it, as the host counted them.
+    #[serde(default, skip_serializing_if = "no_hops")]
+    pub hops: u8,
 }
 
 /// A value in a journal: small ones stand there, large ones are blobs.

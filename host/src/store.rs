@@ -196,6 +196,10 @@ pub trait Queue: Send + Sync {
     /// Exactly this task, now, due or not: for somebody who was asked to do it. Also takes it over from a holder that is known to
     /// be gone.
     async fn claim(&self, queue: &str, key: &str) -> Result<Claim>;
+    /// What [`Queue::put`] would answer now to a task with this key. Changes nothing, and may be out of date when it is read.
+    async fn room(&self, queue: &str, key: &str) -> Result<Put>;
+    /// Removes every task of the queue, due or not, and also those that somebody has: their leases are lost. Returns how many.
+    async fn clear(&self, queue: &str) -> Result<usize>;
 }
 
 /// A task in a queue. The body is small; large things are blobs.

@@ -176,6 +176,48 @@ async fn a_large_event_travels_as_a_blob() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_large_event_that_finds_no_room_leaves_no_blob() {
+    let store = MemoryStore::new().with_queue_limit(1);
+    let delivery = delivery(&store);
+    listen(&delivery, "a", "price").await;
+    publish(&delivery, &event("1")).await;
+    let large = |id: &str| CloudEvent {
+        data: json!("x".repeat(INLINE_MAX)),
+        ..event(id)
+    };
+    let kept = |id: &str| {
+        let digest = Digest::of(large(id).to_value().to_string().as_bytes());
+        let store = store.clone();
+        async move { store.blobs().has(digest).await.expect("looked") }
+    };
+    assert_eq!(publish(&delivery, &large("2")).await[0].1, Delivered::Full);
+    assert_eq!(
+        publish(&delivery, &large("1")).await[0].1,
+        Delivered::Duplicate
+    );
+    assert!(!kept("2").await && !kept("1").await);
+    accept(take(&delivery, "a").await).await;
+    assert_eq!(
+        publish(&delivery, &large("2")).await[0].1,
+        Delivered::Queued
+    );
+    assert!(kept("2").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_many_events_led_to_one_travels_with_it() {
+    let (_, delivery) = listening(&["a"]).await;
+    for (id, size) in [("1", 1), ("2", INLINE_MAX)] {
+        let data = json!("x".repeat(size));
+        let third = CloudEvent { data, ..event(id) }.after(3);
+        publish(&delivery, &third.expect("an event")).await;
+    }
+    let taken = take(&delivery, "a").await;
+    let hops: Vec<_> = taken.iter().map(|taken| taken.event().hops).collect();
+    assert_eq!(hops, [3, 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_entry_that_cannot_be_read_is_put_off_and_holds_nobody_up() {
     let (store, delivery) = listening(&["a"]).await;
     let entry = |key: &str, body: &'static [u8]| QueueTask {
@@ -206,6 +248,63 @@ async fn an_entry_that_cannot_be_read_is_put_off_and_holds_nobody_up() {
         matches!(put_off, Ok(Claim::Taken(_))),
         "an update of kennel can still read it"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_stays_unreadable_is_dropped_and_gives_its_place_back() {
+    let store = MemoryStore::new().with_queue_limit(1);
+    let delivery = delivery(&store);
+    listen(&delivery, "a", "price").await;
+    put_damaged(&store).await;
+    for _ in 0..LOOKS {
+        let full = publish(&delivery, &event("1")).await;
+        assert_eq!(full[0].1, Delivered::Full);
+        assert!(take(&delivery, "a").await.is_empty());
+        tokio::time::advance(UNREADABLE).await;
+    }
+    let queued = publish(&delivery, &event("1")).await;
+    assert_eq!(queued[0].1, Delivered::Queued);
+    assert_eq!(take(&delivery, "a").await[0].event(), &event("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_subscription_leaves_nothing_behind_that_was_put_off() {
+    let (store, delivery) = listening(&["a"]).await;
+    put_damaged(&store).await;
+    assert!(take(&delivery, "a").await.is_empty(), "it is put off");
+    publish(&delivery, &event("1")).await;
+    let mut taken = take(&delivery, "a").await;
+    let later = Duration::from_secs(60);
+    taken.remove(0).later(later).await.expect("put off");
+    assert_eq!(delivery.unsubscribe("a").await, Ok(Some(2)));
+    let room = store.queue().room("events.a", "damaged").await;
+    assert_eq!(room, Ok(Put::Queued));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_too_long_to_be_read_again_is_never_queued() {
+    let (_, delivery) = listening(&["a"]).await;
+    let long = CloudEvent {
+        data: json!("\u{1}".repeat(256 << 10)),
+        ..event("1")
+    };
+    let refused = delivery.publish(&long, NOW).await;
+    assert!(
+        matches!(&refused, Err(StoreError::Refused(why)) if why.contains("put what is large into a blob")),
+        "{refused:?}"
+    );
+    assert_eq!(delivery.unsubscribe("a").await, Ok(Some(0)));
+}
+
+async fn put_damaged(store: &MemoryStore) {
+    let task = QueueTask {
+        key: "damaged".into(),
+        priority: 2,
+        delay: Duration::ZERO,
+        body: b"{"[..].into(),
+    };
+    let put = store.queue().put("events.a", task).await;
+    assert_eq!(put, Ok(Put::Queued));
 }
 
 #[tokio::test(start_paused = true)]

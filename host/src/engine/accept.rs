@@ -40,6 +40,7 @@ impl Engine {
             event_type: event.event_type.clone(),
             subject: event.subject.clone(),
             time: event.time,
+            hops: event.hops,
         };
         let started = started(plan, agents, event.data.clone(), Some(cause));
         let found = match Journal::of_new(self, run).append(&[started]).await {

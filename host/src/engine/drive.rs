@@ -277,6 +277,7 @@ impl<'a> Driver<'a> {
     ) -> BoxFuture<'static, Ended> {
         let id = format!("{}/{path}", self.state.run());
         let flow = self.state.plan().name.clone();
+        let hops = self.state.hops();
         let publish = self.engine.publish.clone();
         async move {
             let emitted = match (data, publish) {
@@ -291,6 +292,7 @@ impl<'a> Driver<'a> {
                         id: id.clone(),
                         event_type: event_type.clone(),
                         data,
+                        hops,
                     };
                     publish(emission).await
                 }
@@ -339,6 +341,7 @@ impl<'a> Driver<'a> {
                 attempt: state.begun,
                 lineage: Lineage {
                     run: Some(self.state.run()),
+                    hops: self.state.hops(),
                     ..Lineage::default()
                 },
                 observer: self.watch.observer.for_step(path),

@@ -10,7 +10,7 @@ use super::{Emission, Publish};
 use crate::delivery::{Delivered, Delivery};
 use crate::event::{CloudEvent, flow_source};
 use crate::failure::{Failure, FailureKind};
-use crate::store::SharedBackend;
+use crate::store::{SharedBackend, StoreError};
 
 /// Emits the events of steps through `backend`. Each is durable for every flow that listens when it counts as emitted.
 pub fn publisher(backend: SharedBackend) -> Arc<Publish> {
@@ -23,6 +23,7 @@ async fn emit(backend: SharedBackend, emission: Emission) -> Result<(), Failure>
         id,
         event_type,
         data,
+        hops,
     } = emission;
     let now = Timestamp::now();
     let event = CloudEvent::new(flow_source(&flow), id, event_type, Value::clone(&data)).map_err(
@@ -37,9 +38,18 @@ async fn emit(backend: SharedBackend, emission: Emission) -> Result<(), Failure>
         time: Some(now),
         ..event
     };
+    let event = event
+        .after(hops)
+        .map_err(|error| Failure::new(FailureKind::CallDepth, error.to_string()))?;
     let published = Delivery::new(backend).publish(&event, now).await;
-    let published =
-        published.map_err(|error| Failure::new(FailureKind::HostError, error.to_string()))?;
+    let published = published.map_err(|error| {
+        let kind = match error {
+            // It only refuses what is too long.
+            StoreError::Refused(_) => FailureKind::TooMuchData,
+            StoreError::Unavailable(_) | StoreError::Damaged(_) => FailureKind::HostError,
+        };
+        Failure::new(kind, error.to_string())
+    })?;
     let full: Vec<_> = published.at(Delivered::Full).collect();
     match full.as_slice() {
         [] => Ok(()),

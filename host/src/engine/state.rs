@@ -35,6 +35,8 @@ pub struct RunState {
     run: RunId,
     input: Arc<Value>,
     event: Option<Value>,
+    /// How many events led to the run.
+    hops: u8,
     /// Every step that was reached and still matters, in the order in which it was.
     steps: BTreeMap<Place, StepState>,
     by_path: BTreeMap<StepPath, Place>,
@@ -92,6 +94,7 @@ impl RunState {
             run,
             input: Arc::new(Value::Null),
             event: None,
+            hops: 0,
             steps: BTreeMap::new(),
             by_path: BTreeMap::new(),
             next_place: 0,
@@ -121,6 +124,11 @@ impl RunState {
         Ok(state)
     }
 
+    /// How many events led to the run: each started the run that emitted the next, and the last started this one.
+    pub fn hops(&self) -> u8 {
+        self.hops
+    }
+
     /// Makes `event`, which [`check`](Self::check) has allowed, part of the state.
     pub fn apply(&mut self, event: &Event) {
         self.rounds = 0;
@@ -129,9 +137,15 @@ impl RunState {
                 self.started = true;
                 self.input = inline(input);
                 // A cause holds texts only, so it always has a JSON form.
-                self.event = event
+                self.event = event.as_ref().and_then(|cause| {
+                    let mut shown = serde_json::to_value(cause).ok()?;
+                    // The host's own count is none of the flow's business.
+                    shown.as_object_mut()?.shift_remove("hops");
+                    Some(shown)
+                });
+                self.hops = event
                     .as_ref()
-                    .and_then(|cause| serde_json::to_value(cause).ok());
+                    .map_or(0, |cause| cause.hops.saturating_add(1));
                 if let Some(root) = self.entry(event.as_deref().map(|cause| &cause.event_type)) {
                     self.enter(root, None, Spot::default(), self.input.clone());
                 }

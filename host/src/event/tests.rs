@@ -124,11 +124,38 @@ fn what_is_no_object_or_too_long_is_refused() {
 }
 
 #[test]
+fn an_event_is_measured_as_the_text_that_it_becomes() {
+    for value in [json!("a\u{1}\"\u{e9}"), json!([1, 1.5, null]), deep(9)] {
+        assert_eq!(text_len(&value), value.to_string().len());
+    }
+    // Each of these becomes six bytes.
+    let made = |size: usize| {
+        let data = Value::String("\u{1}".repeat(size));
+        CloudEvent::new("/s", "7", "t".parse().expect("a type"), data)
+    };
+    assert!(matches!(made(MAX_EVENT / 4), Err(EventError::TooLong(_))));
+    let text = made(MAX_EVENT / 7).and_then(|event| event.to_text());
+    assert!(CloudEvent::parse(&text.expect("it fits")).is_ok());
+    // The data alone fits, and with its attributes it does not.
+    let brim = made((MAX_EVENT - 2) / 6).expect("the data fits");
+    assert!(matches!(brim.to_text(), Err(EventError::TooLong(_))));
+}
+
+#[test]
 fn a_hostile_attribute_cannot_steer_a_terminal() {
     let error = CloudEvent::parse(&with(json!({ "a\u{1b}[2J": 1 })))
         .expect_err("refused")
         .to_string();
     assert!(!error.contains('\u{1b}'), "{error}");
+}
+
+#[test]
+fn nobody_outside_says_how_many_events_led_to_one() {
+    let event = CloudEvent::parse(&with(json!({ "hops": 3 }))).expect("an event");
+    assert_eq!(event.hops, 0, "an extension of that name means nothing");
+    let last = event.after(MAX_HOPS).expect("it may be emitted");
+    assert!(!last.to_value().to_string().contains(&format!("{MAX_HOPS}")));
+    assert_eq!(last.after(MAX_HOPS + 1), Err(EventError::TooDeep));
 }
 
 #[test]

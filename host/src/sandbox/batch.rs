@@ -35,7 +35,15 @@ impl Sandbox {
                 .collect(),
             deadline: first.deadline.map_or(own, |deadline| deadline.min(own)),
             bounds: self.bounds_of(requests),
-            lineage: Lineage::default(), // it calls nobody
+            // It calls nobody; what it emits follows from all of them.
+            lineage: Lineage {
+                hops: requests
+                    .iter()
+                    .map(|request| request.lineage.hops)
+                    .max()
+                    .unwrap_or_default(),
+                ..Lineage::default()
+            },
             observer: everybody(requests),
             priority: first.priority,
             // What the host tells a batch belongs to none of its tasks alone.

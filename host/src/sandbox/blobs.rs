@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::bindings::kennel::agent::blobs;
 use super::bindings::kennel::agent::types::BlobResult;
 use super::convert;
@@ -13,21 +15,28 @@ use crate::payload::{BlobRef, Payload};
 
 /// The blobs that a task may read, with their media types.
 #[derive(Debug, Default)]
-pub(super) struct Readable(HashMap<Digest, String>);
+pub(super) struct Readable {
+    types: HashMap<Digest, String>,
+    /// What a replay wrote. It stays with the task: a replay changes nothing outside. Bounded by `limits.blobs`.
+    unstored: HashMap<Digest, Bytes>,
+}
 
 impl Readable {
     /// Those that `inputs` refer to, at any depth.
     fn of(inputs: &[Arc<Payload>]) -> Self {
-        let mut readable = HashMap::new();
+        let mut types = HashMap::new();
         for input in inputs {
             if let Payload::Json(text) = &**input {
                 // The input was checked to be JSON; if it were not, it would refer to nothing.
                 let value = serde_json::from_str(text).unwrap_or_default();
                 let blobs = BlobRef::all_in(&value).into_iter();
-                readable.extend(blobs.map(|blob| (blob.digest, blob.media_type)));
+                types.extend(blobs.map(|blob| (blob.digest, blob.media_type)));
             }
         }
-        Self(readable)
+        Self {
+            types,
+            unstored: HashMap::new(),
+        }
     }
 }
 
@@ -62,11 +71,17 @@ impl blobs::Host for Task {
             Ok(digest) => digest,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let Some(media_type) = self.readable().0.get(&digest).cloned() else {
+        let Some(media_type) = self.readable().types.get(&digest).cloned() else {
             return Ok(Err(format!(
                 "neither the input refers to {digest} nor did this task write it"
             )));
         };
+        if let Some(bytes) = self.readable().unstored.get(&digest).cloned() {
+            return Ok(Ok(BlobResult {
+                media_type,
+                bytes: bytes.into(),
+            }));
+        }
         let plugin = &self.plugin;
         let bytes = plugin
             .bounded("blobs.read", plugin.host.backend.blobs().get(digest))
@@ -85,13 +100,20 @@ impl blobs::Host for Task {
         self.enter(blob.media_type.len() + blob.bytes.len())?;
         let blob = convert::blob(blob);
         self.take_blob(blob.bytes.len())?;
+        if self.tape().plays() {
+            let digest = Digest::of(&blob.bytes);
+            let readable = self.readable();
+            readable.types.insert(digest, blob.media_type);
+            readable.unstored.insert(digest, blob.bytes);
+            return Ok(Ok(digest.to_string()));
+        }
         let plugin = &self.plugin;
         let stored = plugin
             .bounded("blobs.write", plugin.host.backend.blobs().put(blob.bytes))
             .await?;
         Ok(match stored {
             Ok(digest) => {
-                self.readable().0.insert(digest, blob.media_type);
+                self.readable().types.insert(digest, blob.media_type);
                 Ok(digest.to_string())
             }
             Err(error) => Err(error.to_string()),

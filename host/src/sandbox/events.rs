@@ -1,10 +1,13 @@
 //! `events` for guests: events that wake flows, of the types that the agent is granted.
 //!
-//! The host says where an event comes from and what its id is. The id follows from the task and from how many events it has emitted
-//! before, so a task that is tried again or resumed emits the same events and wakes nothing twice.
+//! The host says where an event comes from and what its id is. The id follows from the task and from how many other events it has
+//! emitted before, so a task that is tried again or resumed emits the same events and wakes nothing twice.
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::bindings::kennel::agent::events;
 use super::bindings::kennel::agent::types::PayloadResult;
@@ -12,9 +15,9 @@ use super::tape::wire;
 use super::task::Task;
 use super::{Plugin, convert};
 use crate::delivery::{Delivered, Delivery, Published};
-use crate::event::CloudEvent;
+use crate::event::{CloudEvent, text_len};
 use crate::failure::{Failure, FailureKind};
-use crate::id::EventType;
+use crate::id::{Digest, EventType};
 use crate::payload::Payload;
 
 impl events::Host for Task {
@@ -38,8 +41,14 @@ impl events::Host for Task {
             let args = [event_type.as_str().as_bytes(), about, kind, bytes];
             tape.asked("events.emit", event_type.as_str(), &args)
         };
+        let sent = {
+            let [kind, bytes] = wire::parts(&data);
+            let about = subject.as_deref().unwrap_or_default().as_bytes();
+            Sent::of(&[event_type.as_str().as_bytes(), about, kind, bytes])
+        };
         let data = self.event_data(data).await?;
-        let id = format!("{}/events/{}", self.errand.task_id, self.emitted);
+        let number = self.emitted.number(sent);
+        let id = format!("{}/events/{number}", self.errand.task_id);
         let source = format!("/agents/{}", self.plugin.agent);
         let event =
             CloudEvent::new(source, id, event_type, data).and_then(|event| event.about(subject));
@@ -55,6 +64,14 @@ impl events::Host for Task {
             time: Some(now),
             ..event
         };
+        let event = match event.after(self.errand.lineage.hops) {
+            Ok(event) => event,
+            Err(error) => {
+                let answer = Err(format!("it is not emitted: {error}"));
+                tape.put_answer(asked, || answer.clone());
+                return Ok(answer);
+            }
+        };
         let plugin = &self.plugin;
         let delivery = Delivery::new(plugin.host.backend.clone());
         let published = plugin
@@ -64,8 +81,54 @@ impl events::Host for Task {
             Ok(published) => told(&published),
             Err(error) => Err(error.to_string()),
         };
+        if answer.is_err() {
+            self.emitted.refuse(sent, number);
+        }
         tape.put_answer(asked, || answer.clone());
         Ok(answer)
+    }
+}
+
+/// What a task has emitted.
+#[derive(Debug, Default)]
+pub(super) struct Emitted {
+    /// How often it asked; `limits.events` bounds it.
+    asked: u64,
+    /// The number of the newest event.
+    newest: u64,
+    /// The numbers of events that did not reach everybody. One that is emitted again is the same event, so that it reaches those that
+    /// it did not reach and nobody twice.
+    refused: HashMap<Sent, u64>,
+}
+
+impl Emitted {
+    /// Remembers an event that did not reach everybody.
+    pub(super) fn refuse(&mut self, sent: Sent, number: u64) {
+        self.refused.insert(sent, number);
+    }
+
+    /// The number of an event: that of the same event when it was refused before, else a new one.
+    pub(super) fn number(&mut self, sent: Sent) -> u64 {
+        self.refused.remove(&sent).unwrap_or_else(|| {
+            self.newest += 1;
+            self.newest
+        })
+    }
+}
+
+/// What tells whether an event is emitted again: a digest of all that the guest says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Sent(Digest);
+
+impl Sent {
+    pub(super) fn of(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            // The length keeps `a` + `bc` apart from `ab` + `c`.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self(Digest::from_bytes(hash.finalize().into()))
     }
 }
 
@@ -84,33 +147,48 @@ fn told(published: &Published) -> Result<(), String> {
 impl Task {
     /// Counts an event that is about to be emitted. What it starts costs more than the task itself, so both bounds end the task.
     fn take_event(&mut self, size: usize) -> Result<(), Failure> {
+        self.fits(size)?;
         let limits = &self.plugin.limits;
-        if size as u64 > limits.event.0 {
-            let message = format!(
-                "the data of an event has {size} bytes; `limits.event` allows {}; put what is large into a blob",
-                limits.event
-            );
-            return Err(Failure::new(FailureKind::TooMuchData, message));
-        }
-        if self.emitted >= limits.events {
+        if self.emitted.asked >= limits.events {
             let limit = limits.events;
             let message =
                 format!("the task emitted more than {limit} events; `limits.events` bounds them");
             return Err(Failure::new(FailureKind::Quota, message));
         }
-        self.emitted += 1;
+        self.emitted.asked += 1;
         Ok(())
+    }
+
+    fn fits(&self, size: usize) -> Result<(), Failure> {
+        let limit = self.plugin.limits.event;
+        if size as u64 <= limit.0 {
+            return Ok(());
+        }
+        let message = format!(
+            "the data of an event has {size} bytes; `limits.event` allows {limit}; put what is large into a blob"
+        );
+        Err(Failure::new(FailureKind::TooMuchData, message))
+    }
+
+    /// The data, measured as the JSON text that is kept of it: escapes make it longer than what the guest handed over.
+    fn measured(&self, data: Value) -> wasmtime::Result<Value> {
+        self.fits(text_len(&data))?;
+        Ok(data)
     }
 
     /// What the event carries: text and JSON as they are, bytes as a reference to the blob that they become.
     async fn event_data(&mut self, data: PayloadResult) -> wasmtime::Result<Value> {
         match convert::payload(data)? {
-            Payload::Text(text) => Ok(Value::String(text)),
+            Payload::Text(text) => self.measured(Value::String(text)),
             // It was checked to be JSON.
-            Payload::Json(text) => Ok(serde_json::from_str(&text)?),
+            Payload::Json(text) => self.measured(serde_json::from_str(&text)?),
             Payload::Blob(blob) => {
                 self.take_blob(blob.bytes.len())?;
                 let reference = blob.reference().to_value();
+                if self.tape().plays() {
+                    // A replay emits nothing, so nobody will ask for it.
+                    return Ok(reference);
+                }
                 let plugin = &self.plugin;
                 let kept = plugin.host.backend.blobs().put(blob.bytes);
                 let kept = plugin.bounded("events.emit", kept).await?;

@@ -298,6 +298,7 @@ impl Task {
         child.priority = *priority;
         child.lineage = Lineage {
             run: lineage.run,
+            hops: lineage.hops,
             callers: lineage
                 .callers
                 .iter()

@@ -2,7 +2,8 @@
 //!
 //! While it records, it keeps what a guest cannot work out by itself: the time, the seed of its randomness, what state, peers and
 //! servers answered, and what it found ready. While it plays, the same answers come from it and nothing is asked: a guest that asks
-//! something else than it did is told apart at that very call. Granted files and blobs are not on it; they are read as they are now.
+//! something else than it did is told apart at that very call. Granted files and blobs are not on it; they are read as they are now,
+//! and blobs that a replay writes stay with it.
 
 pub(super) mod wire;
 

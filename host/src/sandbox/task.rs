@@ -10,6 +10,7 @@ use wasmtime_wasi::WasiCtx;
 
 use super::Plugin;
 use super::blobs::Readable;
+use super::events::Emitted;
 use super::http::Http;
 use super::log::Log;
 use super::meter::{HostCalls, Meter};
@@ -60,8 +61,8 @@ pub(super) struct Task {
     pub(super) pace: Pace,
     /// Calls to peers so far; numbers their task ids.
     pub(super) peer_calls: u64,
-    /// Events emitted so far; numbers their ids.
-    pub(super) emitted: u64,
+    /// Events emitted so far.
+    pub(super) emitted: Emitted,
 }
 
 impl Task {
@@ -149,7 +150,7 @@ pub(super) fn store(plugin: &Arc<Plugin>, errand: Errand) -> wasmtime::Result<St
         blobs_left: limits.blobs.0,
         pace: Pace::default(),
         peer_calls: 0,
-        emitted: 0,
+        emitted: Emitted::default(),
         plugin: plugin.clone(),
         errand,
     };

@@ -173,6 +173,8 @@ macro_rules! conformance {
                 queue::a_claim_takes_over_a_lapsed_lease,
                 queue::a_claim_of_nothing_finds_nothing,
                 queue::a_body_that_is_too_large_is_refused,
+                queue::room_tells_what_a_put_would_answer_and_puts_nothing,
+                queue::a_cleared_queue_is_empty_whatever_stood_in_it,
                 kv::a_value_comes_back_with_its_format_and_revision,
                 kv::a_change_needs_what_was_expected,
                 kv::revisions_grow_over_a_deletion,

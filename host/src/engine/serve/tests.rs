@@ -16,6 +16,8 @@ use super::*;
 use crate::call::{Call, CallError, Reply, Request, Trail};
 use crate::delivery::{Delivered, Delivery};
 use crate::engine::Engine;
+use crate::engine::emit::publisher;
+use crate::event::MAX_HOPS;
 use crate::flow;
 use crate::plan::StepRef;
 use crate::record::{Held, Outcome};
@@ -170,6 +172,30 @@ fn at(id: &str, seconds: i64) -> CloudEvent {
         time: Some(time),
         ..event(id)
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_that_wakes_itself_comes_to_an_end() {
+    let mut bench = Bench::new(&MemoryStore::new(), echo());
+    let plan = flow::parse("kennel: 1\non: {price: {emit: price}}", "flow");
+    bench.serving.plan = Arc::new(plan.expect("a flow"));
+    bench.listen().await;
+    bench.emit("1").await;
+    let engine = bench.engine().publishing(publisher(bench.backend.clone()));
+    let chain = usize::from(MAX_HOPS);
+    let stop = async {
+        while bench.told.lock().len() <= chain {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let mut tell = |told: Told<'_>| bench.hear(told);
+    let served = engine.serve(&bench.serving, &mut tell, stop).await;
+    served.expect("served");
+    let mut told = bench.told.lock().clone();
+    assert_eq!(told.pop(), Some(Some(false)), "the last may not emit");
+    assert_eq!(told, vec![Some(true); chain]);
+    let rest = bench.delivery().take("flow", 9, Duration::ZERO).await;
+    assert!(rest.expect("taken").is_empty());
 }
 
 fn echo() -> Arc<Echo> {

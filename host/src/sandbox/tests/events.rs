@@ -8,11 +8,13 @@ use serde_json::json;
 
 use super::limits;
 use crate::call::Call as _;
-use crate::delivery::{Delivery, Taken};
+use crate::delivery::{Delivered, Delivery, Taken};
+use crate::event::{CloudEvent, MAX_HOPS};
 use crate::failure::FailureKind;
 use crate::id::Digest;
 use crate::limits::Limits;
 use crate::payload::Payload;
+use crate::sandbox::events::{Emitted, Sent};
 use crate::sandbox::testing::guest::ECHO;
 use crate::sandbox::testing::imports::{EVENTS, using};
 use crate::sandbox::testing::{Kennel, failure, request, text};
@@ -141,6 +143,22 @@ async fn events_of_a_task_are_counted_and_measured() {
 }
 
 #[tokio::test]
+async fn an_event_is_measured_with_its_escapes() {
+    let kennel = Kennel::new();
+    listen(&kennel, "flow", "a").await;
+    let small = limits(|l| l.event = Bytes(20));
+    let agent = kennel
+        .load("herald", &emits(1), small, "events = ['a']")
+        .expect("loaded");
+    assert_eq!(text(&agent, "a and twelve more").await, "a and twelve more");
+    // Four bytes that become nineteen, and the quotes.
+    let failure = failure(&agent, "a\u{1}\u{2}\u{3}").await;
+    assert_eq!(failure.kind, FailureKind::TooMuchData);
+    assert!(failure.message.contains("21 bytes"), "{}", failure.message);
+    assert_eq!(waiting(&kennel, "flow").await.len(), 1);
+}
+
+#[tokio::test]
 async fn an_emitter_is_told_when_a_flow_has_no_room() {
     let kennel = Kennel::with_queue_limit(1);
     listen(&kennel, "flow", "a").await;
@@ -159,6 +177,86 @@ async fn an_emitter_is_told_when_a_flow_has_no_room() {
         said.starts_with("overloaded: too many events wait for `flow`"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn an_event_emitted_again_after_a_refusal_wakes_nobody_twice() {
+    let kennel = Kennel::with_queue_limit(1);
+    for flow in ["full", "free"] {
+        listen(&kennel, flow, "a").await;
+    }
+    fill(&kennel, "full").await;
+    let agent = kennel
+        .load("herald", &emits(3), Limits::default(), "events = ['a']")
+        .expect("loaded");
+    let said = text(&agent, "a").await;
+    assert!(said.starts_with("overloaded"), "{said}");
+    for taken in waiting(&kennel, "free").await {
+        assert_eq!(taken.event().id, "task-1/events/1");
+        taken.accepted().await.expect("marked");
+    }
+    assert!(waiting(&kennel, "free").await.is_empty(), "one of three");
+    // Tried again when there is room: the first has the number that it had, and the next are new ones.
+    waiting(&kennel, "full")
+        .await
+        .remove(0)
+        .accepted()
+        .await
+        .expect("marked");
+    text(&agent, "a").await;
+    assert_eq!(
+        waiting(&kennel, "full").await[0].event().id,
+        "task-1/events/1"
+    );
+    assert_eq!(
+        waiting(&kennel, "free").await[0].event().id,
+        "task-1/events/2"
+    );
+}
+
+#[test]
+fn an_event_that_differs_from_a_refused_one_has_a_number_of_its_own() {
+    let [a, b] = ["a", "b"].map(|data| Sent::of(&[b"type", data.as_bytes()]));
+    assert_ne!(Sent::of(&[b"a", b"bc"]), Sent::of(&[b"ab", b"c"]));
+    let mut emitted = Emitted::default();
+    let first = emitted.number(a);
+    emitted.refuse(a, first);
+    let other = emitted.number(b);
+    assert_ne!(first, other);
+    assert_eq!(emitted.number(a), first, "it is emitted again");
+    assert!(emitted.number(a) > other, "it reached everybody");
+}
+
+/// Puts one event for `flow`, which nobody takes.
+async fn fill(kennel: &Kennel, flow: &str) {
+    let event_type = "a".parse().expect("a type");
+    let event = CloudEvent::new("/test", "1", event_type, json!(null)).expect("an event");
+    let delivery = Delivery::new(kennel.host.backend.clone());
+    let delivered = delivery.deliver(flow, &event, Timestamp::UNIX_EPOCH).await;
+    assert_eq!(delivered, Ok(Delivered::Queued));
+}
+
+#[tokio::test]
+async fn an_agent_at_the_end_of_a_chain_of_events_emits_no_more() {
+    let kennel = Kennel::new();
+    listen(&kennel, "flow", "a").await;
+    let agent = kennel
+        .load("herald", &emits(1), Limits::default(), "events = ['a']")
+        .expect("loaded");
+    let after = async |hops: u8| {
+        let mut asked = request(Payload::Text("a".into()));
+        asked.lineage.hops = hops;
+        let reply = agent.call(asked).await.expect("an answer");
+        let Payload::Text(said) = Arc::unwrap_or_clone(reply.output) else {
+            panic!("not a text")
+        };
+        said
+    };
+    let said = after(MAX_HOPS + 1).await;
+    assert!(said.starts_with("it is not emitted: call-depth"), "{said}");
+    assert!(waiting(&kennel, "flow").await.is_empty());
+    assert_eq!(after(MAX_HOPS).await, "a");
+    assert_eq!(waiting(&kennel, "flow").await[0].event().hops, MAX_HOPS);
 }
 
 #[tokio::test]

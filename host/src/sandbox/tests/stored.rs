@@ -3,6 +3,7 @@
 use super::limits;
 use crate::call::Call as _;
 use crate::failure::FailureKind;
+use crate::id::Digest;
 use crate::limits::Limits;
 use crate::payload::{Blob, Payload};
 use crate::sandbox::testing::guest::ECHO;
@@ -143,4 +144,26 @@ async fn the_blobs_that_a_task_writes_are_bounded_together() {
     let failure = failure(&agent, "12345").await;
     assert_eq!(failure.kind, FailureKind::Quota);
     assert!(failure.message.contains("`limits.blobs`"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_replay_reads_the_blobs_that_it_writes_and_stores_none() {
+    let kennel = Kennel::new();
+    let write = "(call $write (local.get $in) (local.get $in-len) (local.get $in) (local.get $in-len) (i32.const 96))
+         (call $read (i32.load (i32.const 100)) (i32.load (i32.const 104)) (i32.const 64))
+         (if (i32.load8_u (i32.const 64)) (then unreachable)) (call $text (i32.load (i32.const 76)) (i32.load (i32.const 80)))";
+    let functions = [
+        ("blobs", "read", "(param i32 i32 i32)"),
+        ("blobs", "write", "(param i32 i32 i32 i32 i32)"),
+    ];
+    let agent = kennel.agent(&using(BLOBS, &functions, write));
+    let kept = Payload::Text("kept".into());
+    let digest = Digest::of(b"kept");
+    let blobs = kennel.host.backend.blobs();
+    let replayed = agent.replay(request(kept.clone()), None).await;
+    let replayed = replayed.expect("it plays");
+    assert_eq!((replayed.outcome, replayed.diverged), (Ok(kept), None));
+    assert_eq!(blobs.has(digest).await, Ok(false));
+    text(&agent, "kept").await;
+    assert_eq!(blobs.has(digest).await, Ok(true));
 }

@@ -320,3 +320,39 @@ pub(super) async fn a_body_that_is_too_large_is_refused(rig: impl Rig) {
     assert!(matches!(large, Err(StoreError::Refused(_))), "{large:?}");
     assert_eq!(pull(queue, 9).await.len(), 1);
 }
+
+pub(super) async fn room_tells_what_a_put_would_answer_and_puts_nothing(rig: impl Rig) {
+    let queue = rig.store().queue();
+    for n in 0..LIMIT {
+        assert_eq!(queue.room("q", &n.to_string()).await, Ok(Put::Queued));
+        put(queue, &n.to_string()).await;
+    }
+    assert_eq!(queue.room("q", "3").await, Ok(Put::Duplicate));
+    assert_eq!(queue.room("q", "more").await, Ok(Put::Full));
+    assert_eq!(queue.room("other", "more").await, Ok(Put::Queued));
+    assert!(matches!(
+        queue.claim("other", "more").await,
+        Ok(Claim::Absent)
+    ));
+}
+
+pub(super) async fn a_cleared_queue_is_empty_whatever_stood_in_it(rig: impl Rig) {
+    let queue = rig.store().queue();
+    for key in ["held", "put off", "due"] {
+        put(queue, key).await;
+    }
+    let held = taken(queue.claim("q", "held").await.unwrap());
+    let put_off = taken(queue.claim("q", "put off").await.unwrap());
+    put_off.retry(Duration::from_secs(3600)).await.unwrap();
+    queue.put("other", task("mine")).await.unwrap();
+    assert_eq!(queue.clear("q").await, Ok(3));
+    assert_eq!(queue.clear("q").await, Ok(0));
+    assert_eq!(held.renew().await, Ok(false));
+    for key in ["held", "put off", "due"] {
+        assert_eq!(queue.room("q", key).await, Ok(Put::Queued), "{key}");
+    }
+    put(queue, "held").await;
+    held.done().await.unwrap();
+    assert_eq!(keys(&pull(queue, 9).await), ["held"]);
+    assert_eq!(queue.room("other", "mine").await, Ok(Put::Duplicate));
+}

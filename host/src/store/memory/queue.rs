@@ -78,14 +78,21 @@ impl Queues {
         copy
     }
 
+    /// Whether there is room for a task with this key.
+    fn room(&self, queue: &str, key: &str) -> Put {
+        match self.tasks.get(queue) {
+            Some(tasks) if tasks.contains_key(key) => Put::Duplicate,
+            tasks if tasks.map_or(0, HashMap::len) >= self.limit => Put::Full,
+            _ => Put::Queued,
+        }
+    }
+
     fn put(&mut self, queue: &str, mut task: QueueTask) -> Put {
+        match self.room(queue, &task.key) {
+            Put::Queued => {}
+            refused => return refused,
+        }
         let tasks = self.tasks.entry(queue.to_owned()).or_default();
-        if tasks.contains_key(&task.key) {
-            return Put::Duplicate;
-        }
-        if tasks.len() >= self.limit {
-            return Put::Full;
-        }
         self.last += 1;
         let not_before = Instant::now() + task.delay.min(FAR_AWAY);
         task.delay = Duration::ZERO;
@@ -178,6 +185,17 @@ impl Queue for MemoryStore {
             Some(None) => Claim::Held("this process".into()),
             Some(Some(taken)) => Claim::Taken(self.lease(queue, taken)),
         })
+    }
+
+    async fn room(&self, queue: &str, key: &str) -> Result<Put> {
+        let room = || self.inner.queues.lock().room(queue, key);
+        self.faulty(room).await
+    }
+
+    async fn clear(&self, queue: &str) -> Result<usize> {
+        let clear = || self.inner.queues.lock().tasks.remove(queue);
+        let cleared = self.faulty(clear).await?;
+        Ok(cleared.map_or(0, |tasks| tasks.len()))
     }
 }
 

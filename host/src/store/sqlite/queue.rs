@@ -63,6 +63,22 @@ impl Queue for SqliteStore {
             Claimed::Absent => Claim::Absent,
         })
     }
+
+    async fn room(&self, queue: &str, key: &str) -> Result<Put> {
+        let (queue, key) = (queue.to_owned(), key.to_owned());
+        let limit = integer(self.inner.options.queue_limit as u64);
+        let look = move |db: &Connection| room(db, &queue, &key, limit);
+        self.inner.readers.read(look).await
+    }
+
+    async fn clear(&self, queue: &str) -> Result<usize> {
+        let queue = queue.to_owned();
+        let clear = move |tx: &Connection| {
+            let mut statement = tx.prepare_cached("DELETE FROM tasks WHERE queue = ?1")?;
+            Ok(statement.execute([&queue])?)
+        };
+        self.inner.writer.write(Touches::Other, clear).await
+    }
 }
 
 impl SqliteStore {
@@ -117,18 +133,27 @@ impl TaskRow {
     }
 }
 
-fn put(tx: &Connection, queue: &str, task: &QueueTask, due: i64, limit: i64) -> Result<Put> {
-    let there = tx
+/// Whether there is room for a task with this key.
+fn room(db: &Connection, queue: &str, key: &str, limit: i64) -> Result<Put> {
+    let there = db
         .prepare_cached("SELECT 1 FROM tasks WHERE queue = ?1 AND key = ?2")?
-        .exists([queue, &task.key])?;
+        .exists([queue, key])?;
     if there {
         return Ok(Put::Duplicate);
     }
-    let waiting: i64 = tx
+    let waiting: i64 = db
         .prepare_cached("SELECT count(*) FROM tasks WHERE queue = ?1")?
         .query_row([queue], |row| row.get(0))?;
-    if waiting >= limit {
-        return Ok(Put::Full);
+    Ok(match waiting >= limit {
+        true => Put::Full,
+        false => Put::Queued,
+    })
+}
+
+fn put(tx: &Connection, queue: &str, task: &QueueTask, due: i64, limit: i64) -> Result<Put> {
+    match room(tx, queue, &task.key, limit)? {
+        Put::Queued => {}
+        refused => return Ok(refused),
     }
     tx.prepare_cached(
         "INSERT INTO tasks (queue, key, priority, not_before, body) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -107,6 +107,12 @@ impl Queue for Mortal {
             },
         )
     }
+    async fn room(&self, queue: &str, key: &str) -> Result<Put> {
+        self.ask(self.inner.queue().room(queue, key)).await
+    }
+    async fn clear(&self, queue: &str) -> Result<usize> {
+        self.ask(self.inner.queue().clear(queue)).await
+    }
 }
 
 struct MortalLease {
