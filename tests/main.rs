@@ -16,6 +16,7 @@ mod neighbours;
 mod sandbox;
 
 mod events;
+mod kills;
 mod recovery;
 mod replay;
 
