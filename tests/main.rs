@@ -17,6 +17,7 @@ mod neighbours;
 mod sandbox;
 
 mod events;
+mod kills;
 mod recovery;
 mod replay;
 

@@ -303,11 +303,11 @@ fn check(kennel: &Kennel, name: &str, killed: u32) {
 }
 
 /// A few random numbers that can be drawn again: Marsaglia's xorshift.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// From `KENNEL_TEST_SEED`, or from the clock. A failed test shows which.
-    fn seeded() -> Self {
+    pub(crate) fn seeded() -> Self {
         let given = std::env::var("KENNEL_TEST_SEED")
             .ok()
             .and_then(|seed| seed.parse().ok());
@@ -321,7 +321,7 @@ impl Random {
         Self(seed)
     }
 
-    fn below(&mut self, bound: Duration) -> Duration {
+    pub(crate) fn below(&mut self, bound: Duration) -> Duration {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

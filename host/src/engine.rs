@@ -217,6 +217,7 @@ impl Engine {
         loop {
             let (mut journal, _, state) = self.open(run, plan.clone()).await?;
             if state.outcome().is_some() {
+                self.forget_words(&state).await?;
                 return Ok(Stopping::Ended);
             }
             let outcome = Outcome::Cancelled { by: by.to_owned() };
@@ -265,6 +266,8 @@ impl Engine {
         // Read only now: whoever had the run before can append no more without being noticed.
         let (journal, accepted, state) = self.open(run, plan.clone()).await?;
         if state.outcome().is_some() {
+            // Whoever ended it may have been lost before it could forget them.
+            self.forget_words(&state).await?;
             lease.done().await?;
             return Ok(state);
         }

@@ -1,5 +1,8 @@
 //! Runs driven over the memory store: to their end, over crashes, against faults and rivals.
 
+mod crashes;
+pub(in crate::engine) mod mortal;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::{BoxFuture, FutureExt as _};

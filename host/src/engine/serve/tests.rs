@@ -1,7 +1,6 @@
 //! Flows that are served: what each event starts, how many at once, and what a crash at any point leaves.
 
 mod crashes;
-mod mortal;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};

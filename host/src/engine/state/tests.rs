@@ -328,10 +328,13 @@ fn flows() -> impl Strategy<Value = Value> {
             let first = steps[0].clone();
             let mut step = match kind {
                 0 => json!({ "parallel": steps, "require": "any" }),
-                1 => json!({ "parallel": steps, "concurrency": 1 }),
+                1 => json!({ "parallel": steps, "concurrency": 1 + usize::from(choice) }),
                 2 => {
                     let stages = steps.into_iter().enumerate().map(|(at, mut stage)| {
                         stage["each"] = json!(at > 0 || choice);
+                        if stage["each"] == true {
+                            stage["concurrency"] = json!(1 + (usize::from(n) + at) % 4);
+                        }
                         if at > 0 && choice {
                             stage["on-item-error"] = json!("drop");
                         }
@@ -349,7 +352,7 @@ fn flows() -> impl Strategy<Value = Value> {
                 4 => json!({ "repeat": { "do": first, "until": choice.to_string(), "max": 3 } }),
                 5 => {
                     let workers = json!({ "a": "ok", "b": "bad" });
-                    json!({ "hierarchical": { "master": "ok", "workers": workers, "concurrency": 1 } })
+                    json!({ "hierarchical": { "master": "ok", "workers": workers, "concurrency": 1 + n % 3 } })
                 }
                 _ => json!({ "sequential": steps }),
             };
@@ -382,6 +385,78 @@ fn anything(seed: u64) -> impl Fn(&str, &Value) -> Result<Value, FailureKind> {
     }
 }
 
+/// Chooses what ends next: Knuth's multiplier on 64 bits, of which the high ones are taken.
+struct Order(u64);
+
+impl Order {
+    fn below(&mut self, bound: usize) -> usize {
+        let next = self.0.wrapping_mul(6_364_136_223_846_793_005);
+        self.0 = next.wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound.max(1)
+    }
+}
+
+/// Goes on with a run until its end, as a driver does: begins again what somebody has left behind, begins all that is ready, and lets
+/// some of what runs end, in the order that `order` draws. Shows every state on the way.
+fn go_on(
+    state: &mut RunState,
+    events: &mut Vec<Event>,
+    order: &mut Order,
+    answer: &impl Fn(&str, &Value) -> Result<Value, FailureKind>,
+    mut show: impl FnMut(&RunState),
+) {
+    let mut happen = |state: &mut RunState, event| {
+        happen(state, events, event);
+        show(state);
+    };
+    if state.outcome().is_some() {
+        return;
+    }
+    for step in state.running() {
+        let attempt = state.step(&step).map_or(0, |step| step.begun) + 1;
+        happen(state, Event::StepStarted { step, attempt });
+    }
+    let trail = Trail::default;
+    loop {
+        let mut ready = state.ready();
+        while !ready.is_empty() {
+            for (step, decision) in ready {
+                let event = match decision {
+                    Decision::Start => Event::StepStarted { step, attempt: 1 },
+                    Decision::Skip => Event::StepSkipped { step },
+                    Decision::Fail(failure) => Event::StepFailed {
+                        step,
+                        failure,
+                        trail: trail(),
+                    },
+                };
+                happen(state, event);
+            }
+            ready = state.ready();
+        }
+        if let Some(outcome) = state.conclusion() {
+            return happen(state, Event::RunFinished { outcome });
+        }
+        let mut running = state.running();
+        assert!(!running.is_empty(), "the run is stuck");
+        for _ in 0..=order.below(running.len()) {
+            let step = running.swap_remove(order.below(running.len()));
+            let event = match state.input_of(&step) {
+                Ok(asked) => {
+                    let answer = answer(step.as_str(), &asked);
+                    ended(step, answer)
+                }
+                Err(failure) => Event::StepFailed {
+                    step,
+                    failure,
+                    trail: trail(),
+                },
+            };
+            happen(state, event);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -403,6 +478,46 @@ proptest! {
             let ended = replayed.steps().filter(|step| step.status.has_ended()).count();
             prop_assert!(cut < events.len() || ended == replayed.steps().count());
         }
+    }
+
+    /// The same when leaves run side by side and end in any order: cut anywhere, a replay stands where the live run stood, whoever goes on
+    /// from there ends the run whatever ends first now, and how it ends does not depend on any of it.
+    #[test]
+    fn whatever_ends_first_and_wherever_it_is_cut_a_run_ends_in_the_same_way(
+        flow in flows(), seed: u64, orders: [u64; 3], cut: prop::sample::Index,
+    ) {
+        let first = json!({ "agent": "first", "id": "first" });
+        let source = json!({ "kennel": 1, "sequential": [first, flow] }).to_string();
+        prop_assume!(flow::parse(&source, "test").is_ok());
+        let plan = plan(&source);
+        let (answer, run) = (anything(seed), RunId::generate());
+        let mut live = RunState::new(plan.clone(), run);
+        let mut events = Vec::new();
+        happen(&mut live, &mut events, begin(&plan, json!([1, 2, 3])));
+        let (mut states, mut random) = (vec![live.clone()], Order(orders[0]));
+        go_on(&mut live, &mut events, &mut random, &answer, |state| states.push(state.clone()));
+        // Those of one cut in detail, since a state is long when it is written down.
+        let cut = 1 + cut.index(events.len());
+        let mut replayed = RunState::replay(plan.clone(), run, &events[..cut]).expect("every beginning is legal");
+        prop_assert_eq!(format!("{replayed:?}"), format!("{:?}", states[cut - 1]));
+        // Whoever goes on may be lost as well.
+        let mut events = events[..cut].to_vec();
+        let (mut random, mut states) = (Order(orders[1]), vec![replayed.clone()]);
+        go_on(&mut replayed, &mut events, &mut random, &answer, |state| states.push(state.clone()));
+        let again = cut + (events.len() - cut) / 2;
+        let mut third = RunState::replay(plan, run, &events[..again]).expect("every beginning is legal");
+        prop_assert_eq!(format!("{third:?}"), format!("{:?}", states[again - cut]));
+        let mut events = events[..again].to_vec();
+        go_on(&mut third, &mut events, &mut Order(orders[2]), &answer, |_| {});
+        let how = |state: &RunState| match state.outcome() {
+            // Which of several failures comes first, and is told, is a matter of the order.
+            Some(Outcome::Failed { .. }) => "failed".to_owned(),
+            other => format!("{other:?}"),
+        };
+        prop_assert_eq!(how(&replayed), how(&live));
+        prop_assert_eq!(how(&third), how(&live));
+        let ends = events.iter().filter(|event| matches!(event, Event::RunFinished { .. }));
+        prop_assert_eq!(ends.count(), 1);
     }
 
     /// What is stored reads back as what was meant.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::mortal::Mortal;
 use super::*;
+use crate::engine::tests::mortal::Mortal;
 use crate::store::memory::Faults;
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 

@@ -1,5 +1,5 @@
-//! A store that belongs to a process that dies: at the nth thing asked of it, before or after it is done, and then nothing is ever
-//! answered again.
+//! A store that belongs to a process that dies: at the nth thing asked of it, or the nth append to a journal, before or after it is
+//! done, and then nothing is ever answered again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,8 +19,10 @@ use crate::store::{
 };
 
 #[derive(Clone)]
-pub(super) struct Mortal {
+pub(in crate::engine) struct Mortal {
     inner: SharedBackend,
+    /// Whether only appends count.
+    appends: bool,
     left: Arc<AtomicUsize>,
     /// Whether the last thing is still done.
     after: bool,
@@ -28,21 +30,38 @@ pub(super) struct Mortal {
 }
 
 impl Mortal {
-    pub(super) fn new(inner: SharedBackend, n: usize, after: bool) -> Self {
+    /// One that dies at the `n`th thing asked of it.
+    pub(in crate::engine) fn new(inner: SharedBackend, n: usize, after: bool) -> Self {
         Self {
             inner,
+            appends: false,
             left: Arc::new(AtomicUsize::new(n + 1)),
             after,
             death: CancellationToken::new(),
         }
     }
 
+    /// One that dies at the `n`th append to a journal.
+    pub(in crate::engine) fn at_append(inner: SharedBackend, n: usize, after: bool) -> Self {
+        Self {
+            appends: true,
+            ..Self::new(inner, n, after)
+        }
+    }
+
     /// Ends when the process dies.
-    pub(super) fn died(&self) -> impl Future<Output = ()> + use<> {
+    pub(in crate::engine) fn died(&self) -> impl Future<Output = ()> + use<> {
         self.death.clone().cancelled_owned()
     }
 
     async fn ask<T>(&self, what: impl Future<Output = T>) -> T {
+        if self.appends && !self.death.is_cancelled() {
+            return what.await;
+        }
+        self.count(what).await
+    }
+
+    async fn count<T>(&self, what: impl Future<Output = T>) -> T {
         let left = self
             .left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
@@ -66,7 +85,7 @@ impl Mortal {
 #[async_trait]
 impl RunLog for Mortal {
     async fn append(&self, lane: LaneId, expect: Rev, records: &[Record]) -> Result<Cas> {
-        self.ask(self.inner.log().append(lane, expect, records))
+        self.count(self.inner.log().append(lane, expect, records))
             .await
     }
     async fn replay(&self, run: RunId) -> Result<Vec<Stored>> {
