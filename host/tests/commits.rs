@@ -68,10 +68,7 @@ async fn a_durable_fan_out_of_a_hundred_waits_four_times_for_the_disk() {
 #[tokio::test]
 async fn a_step_of_a_sequence_waits_once() {
     let one = syncs("kennel: 1\nsequential: [{ agent: a }]").await;
-    let four = syncs(&format!(
-        "kennel: 1\nsequential: [{}]",
-        ["{ agent: a }"; 4].join(", ")
-    ))
-    .await;
+    let four = "{ agent: a, id: k }, { agent: a, id: l }, { agent: a, id: m }, { agent: a, id: n }";
+    let four = syncs(&format!("kennel: 1\nsequential: [{four}]")).await;
     assert_eq!((one, four), (4, 7));
 }

@@ -41,8 +41,14 @@ impl Flow {
 
     /// A list of a hundred items streams through three stages.
     pub(crate) fn pipeline(guest: &Guest) -> Self {
-        let stage = "  - { agent: asked, each: true, concurrency: 100 }\n";
-        let source = format!("kennel: 1\npipeline:\n{}", stage.repeat(3));
+        let mut source = "kennel: 1\npipeline:\n".to_owned();
+        for n in 0..3 {
+            writeln!(
+                source,
+                "  - {{ agent: asked, id: s{n}, each: true, concurrency: 100 }}"
+            )
+            .expect("a string takes it");
+        }
         let items = (0..100).map(task).map(|item| value(&item));
         Self::new(guest, &source, items.collect())
     }

@@ -163,7 +163,7 @@ async fn run(
 }
 
 fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits are allowed")
+    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("up to an hour, three digits")
 }
 
 fn record(into: &mut Histogram<u64>, took: Duration) {
