@@ -1,4 +1,4 @@
-//! The host under load: `cargo bench -p kennel --bench load`. Ends with an error when a task is lost or memory passes its bound.
+//! The host under load: `cargo xtask load`. Ends with an error when a task is lost or memory passes its bound.
 //!
 //! Ten thousand agents are suspended in a call into the host at once; then 1 000 and 100 000 tasks go through a flow whose journal is
 //! in SQLite, on two threads. With `--profile dev` nothing below this crate is compiled a second time: everything there is optimised in
