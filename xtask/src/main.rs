@@ -8,6 +8,7 @@ mod child;
 mod collect;
 mod demo;
 mod guests;
+mod load;
 mod step;
 mod suite;
 mod wasm_target;
@@ -34,6 +35,8 @@ enum Chore {
     #[command(long_about = "Build the agents under plugins/ into target/agents.\n\n\
         The folder belongs to this command: an agent that is no longer built is removed from it.")]
     Plugins,
+    /// Put the host under load: 10 000 agents at once, 100 000 tasks, none of them lost
+    Load,
 }
 
 const EXAMPLES: &str = "\
@@ -42,7 +45,8 @@ Examples:
   cargo xtask demo --input '{\"document\": \"@my.png\"}'  the same on a page of yours
   cargo xtask test                                    run every test
   cargo xtask test -- -p kennel breaker               run some: after -- as for cargo test
-  cargo xtask plugins                                 only build the agents";
+  cargo xtask plugins                                 only build the agents
+  cargo xtask load                                    see what the host bears, in less than a minute";
 
 fn main() -> ExitCode {
     let chore = Cli::parse().chore;
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Chore::Demo(args) => demo::run(&args),
         Chore::Test(args) => suite::run(&args),
         Chore::Plugins => plugins(),
+        Chore::Load => load::run(),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

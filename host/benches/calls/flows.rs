@@ -13,7 +13,7 @@ use kennel::record::Outcome;
 use kennel::store::SharedBackend;
 use serde_json::Value;
 
-use crate::agents::Guest;
+use crate::agents::{Guest, task};
 
 /// A flow, and the calls of its steps with the policies that every step has.
 pub(crate) struct Flow {
@@ -39,12 +39,30 @@ impl Flow {
         Self::of(guest, "parallel", 100, "")
     }
 
+    /// A list of a hundred items streams through three stages.
+    pub(crate) fn pipeline(guest: &Guest) -> Self {
+        let mut source = "kennel: 1\npipeline:\n".to_owned();
+        for n in 0..3 {
+            writeln!(
+                source,
+                "  - {{ agent: asked, id: s{n}, each: true, concurrency: 100 }}"
+            )
+            .expect("a string takes it");
+        }
+        let items = (0..100).map(task).map(|item| value(&item));
+        Self::new(guest, &source, items.collect())
+    }
+
     fn of(guest: &Guest, shape: &str, steps: usize, with: &str) -> Self {
         let mut source = format!("kennel: 1\n{shape}:\n");
         for n in 0..steps {
             writeln!(source, "  - {{ agent: asked, id: s{n}{with} }}").expect("a string takes it");
         }
-        let plan = flow::parse(&source, "bench").expect("a flow");
+        Self::new(guest, &source, value(&guest.input))
+    }
+
+    fn new(guest: &Guest, source: &str, input: Value) -> Self {
+        let plan = flow::parse(source, "bench").expect("a flow");
         let providers = guest.providers();
         let calls = plan.steps.iter().enumerate();
         let calls = calls.filter_map(|(at, step)| match &step.kind {
@@ -54,13 +72,10 @@ impl Flow {
             }
             _ => None,
         });
-        let Payload::Json(input) = &*guest.input else {
-            panic!("the task is JSON")
-        };
         Self {
             calls: calls.collect(),
             plan: Arc::new(plan),
-            input: serde_json::from_str(input).expect("the task is JSON"),
+            input,
         }
     }
 
@@ -85,4 +100,12 @@ impl Flow {
             state.outcome()
         );
     }
+}
+
+/// A JSON task as flows hold it.
+fn value(task: &Payload) -> Value {
+    let Payload::Json(text) = task else {
+        panic!("the task is JSON")
+    };
+    serde_json::from_str(text).expect("the task is JSON")
 }

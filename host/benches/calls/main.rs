@@ -180,14 +180,16 @@ fn runs(criterion: &mut Criterion, runtime: &Runtime, guest: &Guest) {
     let sequence = Arc::new(Flow::sequence(guest));
     let expressions = Arc::new(Flow::expressions(guest));
     let fan_out = Arc::new(Flow::fan_out(guest));
-    let memory = || -> SharedBackend { Arc::new(MemoryStore::new()) };
+    let pipeline = Arc::new(Flow::pipeline(guest));
     for (name, flow) in [
         ("sequence-memory", &sequence),
         ("expressions-memory", &expressions),
         ("fan-out-memory", &fan_out),
+        ("pipeline-memory", &pipeline),
     ] {
         batch(criterion, runtime, ("flow", name), || {
-            let (flow, store) = (flow.clone(), memory());
+            let store: SharedBackend = Arc::new(MemoryStore::new());
+            let flow = flow.clone();
             move || {
                 let (flow, store) = (flow.clone(), store.clone());
                 async move { flow.run(store).await }
@@ -196,11 +198,26 @@ fn runs(criterion: &mut Criterion, runtime: &Runtime, guest: &Guest) {
     }
     let dir = tempfile::tempdir().expect("a directory");
     let sqlite = SqliteStore::open(dir.path()).expect("a store");
-    let sqlite: SharedBackend = Arc::new(sqlite);
-    row(criterion, runtime, ("flow", "sequence-sqlite"), move || {
-        let (flow, store) = (sequence.clone(), sqlite.clone());
-        async move { flow.run(store).await }
-    });
+    for (name, flow) in [
+        ("sequence-sqlite", &sequence),
+        ("fan-out-sqlite", &fan_out),
+        ("pipeline-sqlite", &pipeline),
+    ] {
+        let store: SharedBackend = Arc::new(sqlite.clone());
+        let (asked, runs) = (sqlite.syncs(), Arc::new(AtomicU64::new(0)));
+        let counted = runs.clone();
+        let flow = flow.clone();
+        row(criterion, runtime, ("flow", name), move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let (flow, store) = (flow.clone(), store.clone());
+            async move { flow.run(store).await }
+        });
+        let runs = runs.load(Ordering::Relaxed);
+        if runs > 0 {
+            let each = (sqlite.syncs() - asked) as f64 / runs as f64;
+            println!("{name}: waits for the disk {each:.1} times a run");
+        }
+    }
 }
 
 /// A start with a hundred plugins, which are compiled only when this is measured.

@@ -94,6 +94,12 @@ impl SqliteStore {
         })
     }
 
+    /// How often this store has waited for the disk to commit changes, since it was opened. Folding the write-ahead log into the file, now
+    /// and then, is not counted.
+    pub fn syncs(&self) -> u64 {
+        self.inner.writer.syncs()
+    }
+
     fn now(&self) -> i64 {
         (self.inner.options.clock)()
     }

@@ -57,7 +57,7 @@ impl Queue for SqliteStore {
     async fn claim(&self, queue: &str, key: &str) -> Result<Claim> {
         let (queue, key, now) = (queue.to_owned(), key.to_owned(), self.now());
         let work = move |tx: &Connection| claim(tx, &queue, &key, now);
-        Ok(match self.inner.writer.write(Touches::Other, work).await? {
+        Ok(match self.inner.writer.write(Touches::Lease, work).await? {
             Claimed::Taken(row) => Claim::Taken(self.lease(row)),
             Claimed::Held(who) => Claim::Held(who),
             Claimed::Absent => Claim::Absent,
@@ -97,7 +97,7 @@ impl SqliteStore {
                 .map(|row| take(tx, row, now))
                 .collect::<Result<Vec<_>>>()
         };
-        let taken = self.inner.writer.write(Touches::Other, take).await?;
+        let taken = self.inner.writer.write(Touches::Lease, take).await?;
         Ok(taken.into_iter().map(|row| self.lease(row)).collect())
     }
 
@@ -266,7 +266,7 @@ impl Lease for SqliteLease {
             )?
             .execute(params![seq, deliveries, until])
         };
-        self.change(Touches::Other, renew).await
+        self.change(Touches::Lease, renew).await
     }
 
     async fn done(self: Box<Self>) -> Result<()> {
@@ -274,7 +274,7 @@ impl Lease for SqliteLease {
             tx.prepare_cached("DELETE FROM tasks WHERE seq = ?1 AND deliveries = ?2")?
                 .execute(params![seq, deliveries])
         };
-        self.change(Touches::Other, remove).await.map(drop)
+        self.change(Touches::Lease, remove).await.map(drop)
     }
 
     async fn retry(self: Box<Self>, delay: Duration) -> Result<()> {

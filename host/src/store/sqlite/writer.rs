@@ -2,6 +2,12 @@
 //!
 //! One `fsync` then serves everybody who waited. Each change has its own savepoint and its own answer: one that fails is undone
 //! alone. When the commit itself fails nothing happened, everybody is told so, and the thread goes on with the next batch.
+//!
+//! A transaction of nothing but leases does not wait for the disk. After a loss of power the file holds what came before some moment, and
+//! a lease that is missing there was held by a process that ended with the power.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,6 +22,8 @@ const MAX_BATCH: usize = 512;
 pub(super) enum Touches {
     Log,
     Queue,
+    /// Who works on what. Other processes see it at once; the disk may have it later.
+    Lease,
     Other,
 }
 
@@ -24,6 +32,7 @@ pub(super) struct Writer {
     ops: mpsc::Sender<Box<dyn Op>>,
     log: watch::Receiver<()>,
     queue: watch::Receiver<()>,
+    syncs: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -32,16 +41,24 @@ impl Writer {
         let (ops, waiting) = mpsc::channel(MAX_BATCH);
         let (log_changed, log) = watch::channel(());
         let (queue_changed, queue) = watch::channel(());
+        let syncs = Arc::new(AtomicU64::new(0));
         let thread = Thread {
             connection,
             log_changed,
             queue_changed,
+            waits: true,
+            syncs: syncs.clone(),
         };
         std::thread::Builder::new()
             .name("kennel-store".into())
             .spawn(move || thread.serve(waiting))
             .map_err(|error| StoreError::Unavailable(format!("no thread to write: {error}")))?;
-        Ok(Self { ops, log, queue })
+        Ok(Self {
+            ops,
+            log,
+            queue,
+            syncs,
+        })
     }
 
     /// Makes a change, and answers when it is durable (or when it was not made). Dropping the future does not take the change back.
@@ -78,6 +95,11 @@ impl Writer {
         if self.ops.try_send(Box::new(op)).is_err() {
             tracing::debug!("the store is busy: a change that nobody waits for is not made");
         }
+    }
+
+    /// How many transactions waited for the disk so far.
+    pub(super) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
     }
 
     /// Says when records were appended by this process.
@@ -138,13 +160,22 @@ struct Thread {
     connection: Connection,
     log_changed: watch::Sender<()>,
     queue_changed: watch::Sender<()>,
+    /// Whether the connection waits for the disk with each commit.
+    waits: bool,
+    syncs: Arc<AtomicU64>,
 }
 
 impl Thread {
     fn serve(mut self, mut waiting: mpsc::Receiver<Box<dyn Op>>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while waiting.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            let committed = commit(&mut self.connection, &mut batch);
+            let before = self.connection.total_changes();
+            let committed = self
+                .wait_for_the_disk(batch.iter().any(|op| op.touches() != Touches::Lease))
+                .and_then(|()| commit(&mut self.connection, &mut batch));
+            if self.waits && committed.is_ok() && self.connection.total_changes() != before {
+                self.syncs.fetch_add(1, Ordering::Relaxed);
+            }
             match &committed {
                 Ok(()) => self.tell(&batch),
                 Err(error) => {
@@ -155,6 +186,16 @@ impl Thread {
                 op.settle(&committed);
             }
         }
+    }
+
+    /// Whether the next commits are to wait. The first that does makes everything before it durable too: there is one log.
+    fn wait_for_the_disk(&mut self, wait: bool) -> Result<()> {
+        if wait != self.waits {
+            let level = if wait { "full" } else { "normal" };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.waits = wait;
+        }
+        Ok(())
     }
 
     fn tell(&self, batch: &[Box<dyn Op>]) {
