@@ -107,7 +107,10 @@ fn every_kind_of_step_and_every_policy_is_in_its_table_and_no_other() {
         .keys()
         .filter_map(|name| Some(name.strip_suffix("-step")?.to_owned()))
         .collect();
-    assert_eq!(first_column("kind").into_iter().collect::<BTreeSet<_>>(), kinds);
+    assert_eq!(
+        first_column("kind").into_iter().collect::<BTreeSet<_>>(),
+        kinds
+    );
 
     let keys = |step: &str| {
         let properties = defs[step]["properties"].as_object().expect("keys");
@@ -118,7 +121,10 @@ fn every_kind_of_step_and_every_policy_is_in_its_table_and_no_other() {
         .into_iter()
         .filter(|key| !of_any.contains(key) && !["skill", "policy"].contains(&key.as_str()))
         .collect();
-    assert_eq!(first_column("policy").into_iter().collect::<BTreeSet<_>>(), policies);
+    assert_eq!(
+        first_column("policy").into_iter().collect::<BTreeSet<_>>(),
+        policies
+    );
 }
 
 #[test]
