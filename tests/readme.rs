@@ -18,7 +18,8 @@ fn block(language: &str) -> String {
 /// Every block of `language` in the README.
 fn blocks(language: &str) -> Vec<String> {
     let readme = readme();
-    let begun = readme.split(&format!("```{language}\n")).skip(1);
+    let begin = format!("```{language}\n");
+    let begun = readme.split(&begin).skip(1);
     let blocks: Vec<_> = begun
         .map(|rest| rest.split_once("```").expect("the end of the block").0)
         .map(str::to_owned)
@@ -172,11 +173,18 @@ fn every_demo_is_a_flow_that_ships_and_every_flow_has_a_demo() {
         .map(|flow| flow.expect("a flow").path().with_extension(""))
         .map(|flow| flow.file_name().expect("a name").display().to_string())
         .collect();
+    let xtask = std::fs::read_to_string(plugins.join("../xtask/src/demo.rs")).expect("the demos");
+    for flow in &flows {
+        assert!(
+            xtask.contains(&format!("name: \"{flow}\"")),
+            "no demo of {flow}"
+        );
+    }
     let page = std::fs::read_to_string(plugins.join("README.md")).expect("the table");
     for text in [readme(), page] {
         let demos = text.split("`cargo xtask demo").skip(1).map(|rest| {
             let name = rest.split(['`', ' ']).find(|word| !word.is_empty());
-            let named = rest.starts_with(' ').then_some(name).flatten();
+            let named = name.filter(|name| rest.starts_with(' ') && !name.starts_with('-'));
             named.unwrap_or("document-intelligence").to_owned()
         });
         assert_eq!(demos.collect::<BTreeSet<_>>(), flows);
