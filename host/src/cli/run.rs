@@ -45,11 +45,7 @@ pub(super) async fn run(
     serving.check(&plan)?;
     let input = input.read(host.backend.blobs()).await?;
     if let Err(failure) = flows::check_input(&plan.name, plan.input.as_ref(), &input) {
-        let said = ui::safe(&failure.message);
-        return Err(CliError::Usage(format!(
-            "the input does not fit flow `{}`: {said}",
-            plan.name
-        )));
+        return Err(CliError::Usage(ui::safe(&failure.message)));
     }
     let pins = host
         .registry
