@@ -56,7 +56,7 @@ const DEMOS: &[Demo] = &[
         about: "Four agents at once gather what news, prices and figures say about a market",
         sample: &[
             "--input",
-            r#"{"news":"@plugins/samples/market/news.json","prices":"@plugins/samples/market/prices.csv","series":"@plugins/samples/market/series.csv","competitors":"@plugins/samples/market/competitors.json"}"#,
+            r#"{"news":"@plugins/samples/market/news.json","prices":"@plugins/samples/market/prices.csv","series":"@plugins/samples/market/series.csv","competitors":"@plugins/samples/market/competitors.json","own":"Fernhill Audio"}"#,
         ],
         orders: None,
         data: &[],
