@@ -211,7 +211,8 @@ pub struct QueueTask {
     pub priority: u8,
     /// Not handed out before this much time has passed; zero in a task that was handed out.
     pub delay: Duration,
-    /// For whoever does it; at most [`MAX_TASK_BODY`].
+    /// For whoever does it; at most [`MAX_TASK_BODY`]. Without one the task only points at something that is kept elsewhere, such as
+    /// a run in its journal: it may be lost when the power is, and whoever put it must be able to put it again.
     pub body: Bytes,
 }
 

@@ -32,8 +32,12 @@ impl Queue for SqliteStore {
             queue.to_owned(),
             integer(self.inner.options.queue_limit as u64),
         );
+        let touches = match task.body.is_empty() {
+            true => Touches::Entry,
+            false => Touches::Queue,
+        };
         let work = move |tx: &Connection| put(tx, &queue, &task, due, limit);
-        self.inner.writer.write(Touches::Queue, work).await
+        self.inner.writer.write(touches, work).await
     }
 
     async fn pull(&self, queue: &str, free: usize, wait: Duration) -> Result<Vec<Box<dyn Lease>>> {

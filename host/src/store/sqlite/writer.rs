@@ -22,9 +22,21 @@ const MAX_BATCH: usize = 512;
 pub(super) enum Touches {
     Log,
     Queue,
+    /// An entry of a queue for something that is kept elsewhere, so that it can be made anew.
+    Entry,
     /// Who works on what. Other processes see it at once; the disk may have it later.
     Lease,
     Other,
+}
+
+impl Touches {
+    /// Whether it must be on the disk before anybody is told that it was made.
+    fn waits(self) -> bool {
+        match self {
+            Self::Log | Self::Queue | Self::Other => true,
+            Self::Entry | Self::Lease => false,
+        }
+    }
 }
 
 /// The handle to the writer's thread, which ends with the last handle.
@@ -171,7 +183,7 @@ impl Thread {
         while waiting.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
             let before = self.connection.total_changes();
             let committed = self
-                .wait_for_the_disk(batch.iter().any(|op| op.touches() != Touches::Lease))
+                .wait_for_the_disk(batch.iter().any(|op| op.touches().waits()))
                 .and_then(|()| commit(&mut self.connection, &mut batch));
             if self.waits && committed.is_ok() && self.connection.total_changes() != before {
                 self.syncs.fetch_add(1, Ordering::Relaxed);
@@ -202,6 +214,7 @@ impl Thread {
         for (touches, changed) in [
             (Touches::Log, &self.log_changed),
             (Touches::Queue, &self.queue_changed),
+            (Touches::Entry, &self.queue_changed),
         ] {
             if batch.iter().any(|op| op.touches() == touches) {
                 changed.send_replace(());
