@@ -110,21 +110,44 @@ fn market_monitoring_handles_every_event_of_a_recorded_day() {
     );
 }
 
+const ETL: [&str; 5] = [
+    "etl-extract",
+    "etl-clean",
+    "etl-enrich",
+    "etl-analyze",
+    "etl-report",
+];
+
 #[test]
 fn etl_accounts_for_every_row_of_a_dirty_table() {
-    let agents = [
-        "etl-extract",
-        "etl-clean",
-        "etl-enrich",
-        "etl-analyze",
-        "etl-report",
-    ];
     let report = run(
-        &shipped("etl.yaml", &agents),
+        &shipped("etl.yaml", &ETL),
         &json!({ "file": sample("orders.csv") }),
     );
     let output = &report["output"];
     assert_eq!(output["balanced"], true, "{output:#}");
     assert_eq!(output["totals"]["account"]["kept"], 469, "{output:#}");
     assert_eq!(step(&report, "etl-clean")["items"]["succeeded"], 1);
+}
+
+#[test]
+fn etl_needs_no_more_memory_for_a_table_ten_times_as_long() {
+    let kennel = shipped("etl.yaml", &ETL);
+    let orders = std::fs::read(repository().join("plugins/samples/orders.csv")).expect("read");
+    let orders = String::from_utf8_lossy(&orders);
+    let (header, rows) = orders.split_once('\n').expect("a header");
+    let peak = |times| {
+        let file = kennel.root().join("orders.csv");
+        std::fs::write(&file, format!("{header}\n{}", rows.repeat(times))).expect("written");
+        let input = json!({ "file": format!("@{}", file.display()) }).to_string();
+        let output = kennel.run(["run", "flow.yaml", "--json", "--input", &input]);
+        let output = output.exits(0);
+        let read = &output.json()["output"]["totals"]["account"]["read"];
+        (read.as_u64().expect("a count"), output.peak_rss)
+    };
+    let ((few, short), (many, long)) = (peak(10), peak(100));
+    println!("{short} bytes for {few} rows, {long} for {many}");
+    assert_eq!(many, few * 10);
+    // The file itself is read once, when the command takes it in.
+    assert!(long < short + (24 << 20), "{short} bytes became {long}");
 }

@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use self::journal::Journal;
+pub use self::journal::Reading;
 use self::state::{IllegalMove, RunState, StepState};
 use crate::call::{Call, Observer};
 use crate::failure::Failure;
@@ -80,9 +81,9 @@ pub struct Watch {
 /// The call behind each call step of a plan, with its policies around it.
 pub type Calls = HashMap<StepRef, Arc<dyn Call>>;
 
-/// A run as its journal tells it.
+/// How a run began.
 #[derive(Debug, Clone)]
-pub struct History {
+pub struct Beginning {
     /// The run.
     pub run: RunId,
     /// The flow's name.
@@ -93,8 +94,6 @@ pub struct History {
     pub sources: BTreeMap<String, String>,
     /// The agents it may call, with the digests that it was started with.
     pub agents: BTreeMap<AgentName, Digest>,
-    /// Every record so far, values inline.
-    pub records: Vec<Record>,
 }
 
 /// An event that a step emits.
@@ -297,27 +296,36 @@ impl Engine {
         driven
     }
 
-    /// What the journal of `run` tells.
-    pub async fn history(&self, run: RunId) -> Result<History, EngineError> {
-        let (_, records) = Journal::open(self, run).await?;
-        match records.first().map(|record| &record.event) {
+    /// Reads the journal of `run`. One without records is that of no run.
+    pub fn read(&self, run: RunId) -> Reading {
+        Reading::of(self, run, journal::PAGE)
+    }
+
+    /// How `run` began.
+    pub async fn beginning(&self, run: RunId) -> Result<Beginning, EngineError> {
+        let first = Reading::of(self, run, 1).next().await?;
+        match first.map(|record| record.event) {
             Some(Event::RunStarted {
                 flow,
                 source,
                 sources,
                 agents,
                 ..
-            }) => Ok(History {
+            }) => Ok(Beginning {
                 run,
-                flow: flow.clone(),
-                source: source.clone(),
-                sources: sources.clone(),
-                agents: agents.clone(),
-                records: records.clone(),
+                flow,
+                source,
+                sources,
+                agents,
             }),
             Some(_) => Err(StoreError::Damaged(format!("run {run} has no beginning")).into()),
             None => Err(EngineError::Unknown(run)),
         }
+    }
+
+    /// Where `run`, which follows `plan`, stands.
+    pub async fn state(&self, run: RunId, plan: Arc<Plan>) -> Result<RunState, EngineError> {
+        Ok(self.open(run, plan).await?.2)
     }
 
     /// The journal, when the run was accepted, and where it stands.
@@ -326,14 +334,17 @@ impl Engine {
         run: RunId,
         plan: Arc<Plan>,
     ) -> Result<(Journal, Option<Timestamp>, RunState), EngineError> {
-        let (journal, records) = Journal::open(self, run).await?;
-        let accepted = records.first().map(|record| record.at);
-        let state = RunState::replay(plan, run, records.iter().map(|record| &record.event));
-        Ok((
-            journal,
-            accepted,
-            state.map_err(|illegal| EngineError::Illegal(run, illegal))?,
-        ))
+        let mut accepted = None;
+        let mut state = RunState::new(plan, run);
+        let journal = Journal::open(self, run, |record| {
+            accepted.get_or_insert(record.at);
+            state
+                .check(&record.event)
+                .map_err(|illegal| EngineError::Illegal(run, illegal))?;
+            state.apply(&record.event);
+            Ok(())
+        });
+        Ok((journal.await?, accepted, state))
     }
 
     /// The entry of `run` in the queue, for this process alone. One that was lost is put there again, unless the run has ended.

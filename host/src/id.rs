@@ -223,6 +223,20 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of everything that is left in `reader`, without holding it.
+    pub fn of_stream(reader: &mut impl std::io::BufRead) -> std::io::Result<Self> {
+        let mut hasher = Sha256::new();
+        loop {
+            let piece = reader.fill_buf()?;
+            if piece.is_empty() {
+                return Ok(Self(hasher.finalize().into()));
+            }
+            hasher.update(piece);
+            let taken = piece.len();
+            reader.consume(taken);
+        }
+    }
+
     /// Wraps a digest that was computed elsewhere.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -167,8 +167,14 @@ pub trait RunLog: Send + Sync {
     ///
     /// Refuses a record whose value is nested more than [`MAX_DEPTH`] levels deep.
     async fn append(&self, lane: LaneId, expect: Rev, records: &[Record]) -> Result<Cas>;
-    /// Every record of the run in commit order, at least as new as everything committed before the call.
-    async fn replay(&self, run: RunId) -> Result<Vec<Stored>>;
+    /// Up to `limit` records of the run after `after`, in commit order. Fewer only when these were all, everything committed before the
+    /// call included.
+    async fn page(&self, run: RunId, after: Cursor, limit: usize) -> Result<Vec<Stored>>;
+    /// Every record of the run.
+    #[cfg(test)]
+    async fn replay(&self, run: RunId) -> Result<Vec<Stored>> {
+        self.page(run, Cursor(0), usize::MAX).await
+    }
     /// The end of the lane, freshly read.
     async fn head(&self, lane: LaneId) -> Result<Option<Head>>;
     /// Every record committed after `from`, of one run or of all, and then each new one as it comes.
@@ -386,8 +392,17 @@ pub trait Blobs: Send + Sync {
     async fn put(&self, bytes: Bytes) -> Result<Digest>;
     /// The bytes, checked against the digest; `None` when they are not there.
     async fn get(&self, digest: Digest) -> Result<Option<Bytes>>;
+    /// Up to `length` of the bytes from `offset` on; none beyond their end, `None` when they are not there. The whole is checked against
+    /// the digest the first time, without holding it.
+    async fn get_part(&self, digest: Digest, offset: u64, length: usize) -> Result<Option<Bytes>>;
     /// Whether they are there.
     async fn has(&self, digest: Digest) -> Result<bool>;
+}
+
+/// Up to `length` of `bytes` from `offset` on, not copied.
+pub(crate) fn part_of(bytes: &Bytes, offset: u64, length: usize) -> Bytes {
+    let from = usize::try_from(offset).map_or(bytes.len(), |from| from.min(bytes.len()));
+    bytes.slice(from..from.saturating_add(length).min(bytes.len()))
 }
 
 /// Wake-ups: best effort, never waited for, never the truth.

@@ -102,17 +102,16 @@ pub(crate) async fn measure(tasks: usize) -> Seen {
     }
     let took = begun.elapsed();
     for id in ids {
-        let history = engine.history(id).await.expect("a journal");
-        let ended = history
-            .records
-            .iter()
-            .filter_map(|record| match &record.event {
-                Event::StepSucceeded { step, trail, .. } => {
-                    (!trail.attempts.is_empty()).then(|| step.to_string())
-                }
-                _ => None,
-            });
-        ends += ended.collect::<BTreeSet<_>>().len();
+        let mut ended = BTreeSet::new();
+        let mut reading = engine.read(id);
+        while let Some(record) = reading.next().await.expect("a journal") {
+            if let Event::StepSucceeded { step, trail, .. } = record.event
+                && !trail.attempts.is_empty()
+            {
+                ended.insert(step.to_string());
+            }
+        }
+        ends += ended.len();
     }
     let steps = steps.lock().clone();
     Seen {

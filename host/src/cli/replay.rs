@@ -12,7 +12,8 @@ use super::exit::CliError;
 use super::host::Host;
 use super::{Options, host, run, runs, ui};
 use crate::call::{Answers, Request};
-use crate::engine::replay::{Execution, Expected, executions};
+use crate::engine::EngineError;
+use crate::engine::replay::{Execution, Executions, Expected};
 use crate::failure::FailureKind;
 use crate::grants::Access;
 use crate::id::{AgentName, RunId, StepPath};
@@ -58,21 +59,25 @@ enum Status {
 
 pub(super) async fn replay(options: &Options, run: RunId) -> Result<(), CliError> {
     let host = host::open(options).await?;
-    let history = host.engine.history(run).await?;
+    let beginning = host.engine.beginning(run).await?;
     host.registry
-        .check_pins(&history.agents)
+        .check_pins(&beginning.agents)
         .map_err(|changed| CliError::Load(changed.to_string()))?;
-    let plan = Arc::new(runs::plan(&history)?);
-    let executions = executions(plan, run, &history.records)
-        .map_err(|illegal| CliError::Store(format!("run {run}: {illegal}")))?;
-    let mut attempts = Vec::with_capacity(executions.len());
-    for execution in executions {
-        attempts.push(execute(&host, execution).await?);
+    let mut executions = Executions::new(Arc::new(runs::plan(&beginning)?), run);
+    let mut reading = host.engine.read(run);
+    let mut attempts = Vec::new();
+    while let Some(record) = reading.next().await? {
+        let ended = executions
+            .next(&record.event)
+            .map_err(|illegal| EngineError::Illegal(run, illegal))?;
+        for execution in ended {
+            attempts.push(execute(&host, execution).await?);
+        }
     }
     let count = |status| attempts.iter().filter(|line| line.status == status).count();
     let report = Report {
         run,
-        flow: history.flow,
+        flow: beginning.flow,
         same: count(Status::Same),
         different: count(Status::Different),
         not_replayed: count(Status::NotReplayed),

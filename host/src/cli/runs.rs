@@ -9,12 +9,10 @@ use super::exit::CliError;
 use super::report::Report;
 use super::steer::{self, ApproveArgs, ForkArgs};
 use super::{Options, host, replay, run, ui};
-use crate::engine::History;
-use crate::engine::state::RunState;
+use crate::engine::{Beginning, Engine, Reading};
 use crate::flow as flows;
 use crate::id::{RunId, StepPath};
 use crate::plan::{Kind, Plan};
-use crate::record::Record;
 use crate::store::{RunOutcome, RunSummary};
 
 #[derive(Debug, Subcommand)]
@@ -165,11 +163,12 @@ fn status(run: &RunSummary) -> &'static str {
 
 async fn show(options: &Options, run: RunId, records: bool) -> Result<(), CliError> {
     let backend = host::open_store(&host::Paths::find(options)?.state)?;
-    let history = host::engine(backend).history(run).await?;
+    let engine = host::engine(backend);
+    let beginning = engine.beginning(run).await?;
     if records {
-        return show_records(options, &history.records);
+        return show_records(options, engine.read(run)).await;
     }
-    let state = state(&history, plan(&history)?)?;
+    let state = engine.state(run, Arc::new(plan(&beginning)?)).await?;
     let report = Report::of(&state);
     if options.json {
         return ui::json(&report);
@@ -177,28 +176,31 @@ async fn show(options: &Options, run: RunId, records: bool) -> Result<(), CliErr
     ui::out(format_args!(
         "{} {run}  flow {}  {}",
         ui::styled(ui::BOLD, "run"),
-        ui::safe(&history.flow),
+        ui::safe(&beginning.flow),
         report.status()
     ))?;
     report.print_steps()?;
     report.print()
 }
 
-fn show_records(options: &Options, records: &[Record]) -> Result<(), CliError> {
-    if options.json {
-        return ui::json(&records);
-    }
-    records.iter().try_for_each(|record| {
+async fn show_records(options: &Options, mut reading: Reading) -> Result<(), CliError> {
+    let mut list = options.json.then(ui::JsonList::default);
+    while let Some(record) = reading.next().await? {
+        if let Some(list) = &mut list {
+            list.add(&record)?;
+            continue;
+        }
         let event = serde_json::to_string(&record.event)
             .map_err(|error| CliError::Store(error.to_string()))?;
-        ui::out(format_args!("{:.3}  {}", record.at, ui::safe(&event)))
-    })
+        ui::out(format_args!("{:.3}  {}", record.at, ui::safe(&event)))?;
+    }
+    list.map_or(Ok(()), ui::JsonList::end)
 }
 
 async fn resume(options: &Options, run: RunId) -> Result<(), CliError> {
     let host = host::open(options).await?;
-    let history = host.engine.history(run).await?;
-    resume_one(options, &host, &history).await
+    let beginning = host.engine.beginning(run).await?;
+    resume_one(options, &host, &beginning).await
 }
 
 async fn resume_all(options: &Options) -> Result<(), CliError> {
@@ -210,12 +212,12 @@ async fn resume_all(options: &Options) -> Result<(), CliError> {
     let host = host::open(options).await?;
     let mut all = Ok(());
     for run in unfinished.into_iter().rev() {
-        let resumed = match host.engine.history(run).await {
-            Ok(history) => match parked(&history) {
+        let resumed = match host.engine.beginning(run).await {
+            Ok(beginning) => match parked(&host.engine, &beginning).await {
                 Ok(Some(step)) => Err(CliError::Busy(format!(
                     "run {run} waits for an answer: `kennel runs approve {run} {step}`, or resume it by its id to wait for one"
                 ))),
-                Ok(None) => resume_one(options, &host, &history).await,
+                Ok(None) => resume_one(options, &host, &beginning).await,
                 Err(error) => Err(error),
             },
             Err(error) => Err(error.into()),
@@ -239,8 +241,8 @@ async fn resume_all(options: &Options) -> Result<(), CliError> {
 }
 
 /// The step whose question a run waits for, when nothing else of it can go on.
-fn parked(history: &History) -> Result<Option<StepPath>, CliError> {
-    let state = state(history, plan(history)?)?;
+async fn parked(engine: &Engine, run: &Beginning) -> Result<Option<StepPath>, CliError> {
+    let state = engine.state(run.run, Arc::new(plan(run)?)).await?;
     let asks = |path: &StepPath| {
         let step = state.step(path).map(|step| step.step);
         step.is_some_and(|step| matches!(state.plan().step(step).kind, Kind::Approve(_)))
@@ -270,30 +272,20 @@ async fn unfinished(options: &Options) -> Result<Vec<RunId>, CliError> {
 }
 
 /// Finishes one run with the plan and the plugins that it was started with.
-async fn resume_one(
-    options: &Options,
-    host: &host::Host,
-    history: &History,
-) -> Result<(), CliError> {
+async fn resume_one(options: &Options, host: &host::Host, run: &Beginning) -> Result<(), CliError> {
     host.registry
-        .check_pins(&history.agents)
+        .check_pins(&run.agents)
         .map_err(|changed| CliError::Load(changed.to_string()))?;
-    run::drive(options, host, history.run, plan(history)?).await
+    run::drive(options, host, run.run, plan(run)?).await
 }
 
-pub(super) fn plan(history: &History) -> Result<Plan, CliError> {
-    let plan = flows::parse_with(&history.source, &history.flow, &history.sources);
+pub(super) fn plan(run: &Beginning) -> Result<Plan, CliError> {
+    let plan = flows::parse_with(&run.source, &run.flow, &run.sources);
     plan.map_err(|diagnostics| {
-        let why = diagnostics.render(&history.flow, &history.source, false);
+        let why = diagnostics.render(&run.flow, &run.source, false);
         CliError::Store(format!(
             "run {}: this kennel cannot read the flow it was started with:\n{why}",
-            history.run
+            run.run
         ))
     })
-}
-
-pub(super) fn state(history: &History, plan: Plan) -> Result<RunState, CliError> {
-    let events = history.records.iter().map(|record| &record.event);
-    RunState::replay(Arc::new(plan), history.run, events)
-        .map_err(|illegal| CliError::Store(format!("run {}: {illegal}", history.run)))
 }

@@ -11,13 +11,13 @@ use super::exit::CliError;
 use super::input;
 use super::progress::Progress;
 use super::{Options, host, run, runs, ui};
+use crate::engine::Stopping;
 use crate::engine::control::{self, Answer};
 use crate::engine::fork::{Change, ForkError};
-use crate::engine::{Engine, Stopping};
 use crate::id::{RunId, StepPath};
 use crate::plan::Kind;
 use crate::record::{Event, Outcome};
-use crate::store::Cursor;
+use crate::store::{Cursor, RunLog};
 
 /// How long `cancel` waits for whoever drives the run to say that it has stopped.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ pub(super) struct ForkArgs {
 pub(super) async fn follow(options: &Options, run: RunId) -> Result<(), CliError> {
     let backend = host::open_store(&host::Paths::find(options)?.state)?;
     let engine = host::engine(backend.clone());
-    let plan = Arc::new(runs::plan(&engine.history(run).await?)?);
+    let plan = Arc::new(runs::plan(&engine.beginning(run).await?)?);
     let progress = Progress::start(&plan, run, options.least());
     let records = progress.watch().records;
     let mut tail = backend.log().tail(Cursor(0), Some(run)).await?;
@@ -90,15 +90,14 @@ pub(super) async fn follow(options: &Options, run: RunId) -> Result<(), CliError
     if options.json {
         return Ok(());
     }
-    let history = engine.history(run).await?;
-    run::finish(options, &runs::state(&history, runs::plan(&history)?)?)
+    run::finish(options, &engine.state(run, plan).await?)
 }
 
 /// Stops a run for good.
 pub(super) async fn cancel(options: &Options, run: RunId, by: &str) -> Result<(), CliError> {
     let backend = host::open_store(&host::Paths::find(options)?.state)?;
-    let engine = host::engine(backend);
-    let plan = Arc::new(runs::plan(&engine.history(run).await?)?);
+    let engine = host::engine(backend.clone());
+    let plan = Arc::new(runs::plan(&engine.beginning(run).await?)?);
     let told = match engine.cancel(run, plan, by).await? {
         Stopping::Cancelled => "cancelled",
         Stopping::Ended => {
@@ -106,7 +105,7 @@ pub(super) async fn cancel(options: &Options, run: RunId, by: &str) -> Result<()
                 "run {run} has ended already; `kennel runs show {run}` tells how"
             )));
         }
-        Stopping::Asked => match tokio::time::timeout(PATIENCE, end_of(&engine, run)).await {
+        Stopping::Asked => match tokio::time::timeout(PATIENCE, end_of(backend.log(), run)).await {
             Ok(ended) => match ended? {
                 Outcome::Cancelled { .. } => "cancelled",
                 Outcome::Succeeded { .. } | Outcome::Failed { .. } => {
@@ -124,23 +123,25 @@ pub(super) async fn cancel(options: &Options, run: RunId, by: &str) -> Result<()
     ui::out(format_args!("run {run} {told}"))
 }
 
-async fn end_of(engine: &Engine, run: RunId) -> Result<Outcome, CliError> {
-    loop {
-        let history = engine.history(run).await?;
-        let last = history.records.last().map(|record| &record.event);
-        if let Some(Event::RunFinished { outcome }) = last {
-            return Ok(outcome.clone());
+async fn end_of(log: &dyn RunLog, run: RunId) -> Result<Outcome, CliError> {
+    let mut tail = log.tail(Cursor(0), Some(run)).await?;
+    while let Some(stored) = tail.next().await {
+        if let Event::RunFinished { outcome } = stored?.record.event {
+            return Ok(outcome);
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    Err(CliError::Store(format!(
+        "run {run}: its journal ended before the run"
+    )))
 }
 
 /// Answers a question of a run.
 pub(super) async fn approve(options: &Options, args: &ApproveArgs) -> Result<(), CliError> {
     let backend = host::open_store(&host::Paths::find(options)?.state)?;
     let run = args.run;
-    let history = host::engine(backend.clone()).history(run).await?;
-    let state = runs::state(&history, runs::plan(&history)?)?;
+    let engine = host::engine(backend.clone());
+    let plan = runs::plan(&engine.beginning(run).await?)?;
+    let state = engine.state(run, Arc::new(plan)).await?;
     let asks = |path: &StepPath| {
         let step = state.step(path).map(|step| step.step);
         step.is_some_and(|step| matches!(state.plan().step(step).kind, Kind::Approve(_)))
@@ -199,11 +200,11 @@ pub(super) async fn approve(options: &Options, args: &ApproveArgs) -> Result<(),
 /// Begins a run with what another has done, and drives it.
 pub(super) async fn fork(options: &Options, args: &ForkArgs) -> Result<(), CliError> {
     let host = host::open(options).await?;
-    let history = host.engine.history(args.run).await?;
+    let beginning = host.engine.beginning(args.run).await?;
     host.registry
-        .check_pins(&history.agents)
+        .check_pins(&beginning.agents)
         .map_err(|changed| CliError::Load(changed.to_string()))?;
-    let plan = runs::plan(&history)?;
+    let plan = runs::plan(&beginning)?;
     let mut changes = Vec::new();
     for set in &args.set {
         changes.push(change(set, host.backend.blobs()).await?);
@@ -211,7 +212,7 @@ pub(super) async fn fork(options: &Options, args: &ForkArgs) -> Result<(), CliEr
     let from = StepPath::named(&args.from);
     let forked = host
         .engine
-        .fork(&history, Arc::new(plan.clone()), &from, &changes);
+        .fork(args.run, Arc::new(plan.clone()), &from, &changes);
     let run = forked.await.map_err(|error| match error {
         ForkError::Engine(error) => error.into(),
         other => CliError::Usage(other.to_string()),

@@ -91,6 +91,27 @@ pub(crate) fn json_line(value: &impl Serialize) -> Result<(), CliError> {
     out(plain_json(&text.map_err(unwritable)?))
 }
 
+/// A list whose items come one by one, an item a line.
+#[derive(Default)]
+pub(crate) struct JsonList {
+    begun: bool,
+}
+
+impl JsonList {
+    /// Prints the next item.
+    pub(crate) fn add(&mut self, item: &impl Serialize) -> Result<(), CliError> {
+        let before = if self.begun { "," } else { "[" };
+        self.begun = true;
+        let text = serde_json::to_string(item).map_err(unwritable)?;
+        out(format_args!("{before}{}", plain_json(&text)))
+    }
+
+    /// Prints the end.
+    pub(crate) fn end(self) -> Result<(), CliError> {
+        out(if self.begun { "]" } else { "[]" })
+    }
+}
+
 /// A result: text as it is (made safe on a terminal only), anything else as indented JSON.
 pub(crate) fn value(value: &Value) -> Result<(), CliError> {
     match value {

@@ -57,18 +57,20 @@ impl Engine {
     }
 
     async fn begun(&self, plan: &Plan, run: RunId) -> Result<Accepted, EngineError> {
-        let history = self.history(run).await?;
-        if history.flow != plan.name {
+        let beginning = self.beginning(run).await?;
+        if beginning.flow != plan.name {
             let why = format!(
                 "run {run} should belong to flow `{}`, but belongs to `{}`",
-                plan.name, history.flow
+                plan.name, beginning.flow
             );
             return Err(StoreError::Damaged(why).into());
         }
-        let last = history.records.last().map(|record| &record.event);
-        Ok(match last {
-            Some(Event::RunFinished { .. }) => Accepted::Ended,
-            _ => Accepted::Open,
-        })
+        let mut reading = self.read(run);
+        while let Some(record) = reading.next().await? {
+            if matches!(record.event, Event::RunFinished { .. }) {
+                return Ok(Accepted::Ended);
+            }
+        }
+        Ok(Accepted::Open)
     }
 }

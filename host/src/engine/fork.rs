@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::journal::Journal;
 use super::state::RunState;
-use super::{Engine, EngineError, History};
+use super::{Engine, EngineError};
 use crate::failure::Failure;
 use crate::flow;
 use crate::id::{RunId, StepPath};
@@ -43,18 +43,18 @@ pub enum ForkError {
 }
 
 impl Engine {
-    /// Accepts a run that reuses the outputs of `history` before the step `from`, with `changes`; it has still to be driven.
+    /// Accepts a run that reuses the outputs of `forked`, a run of `plan`, before the step `from`, with `changes`; it has still to be driven.
     ///
     /// Steps that ran beside `from` and had not ended when it was reached are executed again.
     pub async fn fork(
         &self,
-        history: &History,
+        forked: RunId,
         plan: Arc<Plan>,
         from: &StepPath,
         changes: &[Change],
     ) -> Result<RunId, ForkError> {
-        let events = before(history, plan.clone(), from)?;
-        let events = changed(events, changes, history.run)?;
+        let events = self.before(forked, plan.clone(), from).await?;
+        let events = changed(events, changes, forked)?;
         if let Some(Event::RunStarted {
             input: Held::Inline(input),
             ..
@@ -69,23 +69,28 @@ impl Engine {
         self.enqueue_or_forget(run).await?;
         Ok(run)
     }
-}
 
-/// The events up to the one by which `from` was reached.
-fn before(history: &History, plan: Arc<Plan>, from: &StepPath) -> Result<Vec<Event>, ForkError> {
-    let mut state = RunState::new(plan, history.run);
-    let mut events = Vec::new();
-    for record in &history.records {
-        state
-            .check(&record.event)
-            .map_err(|illegal| EngineError::Illegal(history.run, illegal))?;
-        state.apply(&record.event);
-        events.push(record.event.clone());
-        if state.step(from).is_some() {
-            return Ok(events);
+    /// The events of `run` up to the one by which `from` was reached.
+    async fn before(
+        &self,
+        run: RunId,
+        plan: Arc<Plan>,
+        from: &StepPath,
+    ) -> Result<Vec<Event>, ForkError> {
+        let mut state = RunState::new(plan, run);
+        let mut events = Vec::new();
+        let mut reading = self.read(run);
+        while let Some(record) = reading.next().await? {
+            let illegal = |illegal| EngineError::Illegal(run, illegal);
+            state.check(&record.event).map_err(illegal)?;
+            state.apply(&record.event);
+            events.push(record.event);
+            if state.step(from).is_some() {
+                return Ok(events);
+            }
         }
+        Err(ForkError::NotReached(run, from.clone()))
     }
-    Err(ForkError::NotReached(history.run, from.clone()))
 }
 
 fn changed(

@@ -3,6 +3,7 @@
 //! Whoever holds a [`Journal`] owns the run for as long as nobody else appends; the first append after that fails with
 //! [`EngineError::Fenced`], and everything it was about to do is dropped.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::id::RunId;
 use crate::payload::BlobRef;
 use crate::record::{Event, Held, Record, VERSION};
 use crate::store::append::append_surely;
-use crate::store::{Cas, Lane, LaneId, Rev, SharedBackend, StoreError, Stored};
+use crate::store::{Cas, Cursor, Lane, LaneId, Rev, SharedBackend, StoreError, Stored};
 
 /// Values up to about this many bytes stand in the journal itself; larger ones become blobs. The cluster's messages carry 64 KiB, and a
 /// record holds more than its value.
@@ -24,6 +25,9 @@ const INLINE_MAX: usize = 32 << 10;
 /// The host's answers to an attempt stand in the journal up to this many bytes. Nobody but a replay reads them, so they are moved out
 /// of everybody's way sooner than values.
 const ANSWERS_MAX: usize = 4 << 10;
+
+/// How many records are read at once: their values are small, larger ones are blobs.
+pub(super) const PAGE: usize = 64;
 
 /// What the media type of answers that became a blob is.
 const ANSWERS: &str = "application/vnd.kennel.answers";
@@ -54,31 +58,20 @@ impl Journal {
         }
     }
 
-    /// The journal of a run, with what happened so far; values that became blobs are read back.
+    /// The journal of a run; `each` gets what happened so far.
     pub(super) async fn open(
         engine: &Engine,
         run: RunId,
-    ) -> Result<(Self, Vec<Record>), EngineError> {
-        let mut journal = Self::of_new(engine, run);
-        let mut records = Vec::new();
-        for Stored {
-            lane, rev, record, ..
-        } in journal.backend.log().replay(run).await?
-        {
-            if lane != journal.lane {
-                continue;
-            }
-            if record.version > VERSION {
-                let why = format!(
-                    "run {run} has records of version {}, this kennel knows {VERSION}",
-                    record.version
-                );
-                return Err(StoreError::Damaged(why).into());
-            }
-            journal.end = rev;
-            records.push(journal.read(record).await?);
+        mut each: impl FnMut(Record) -> Result<(), EngineError>,
+    ) -> Result<Self, EngineError> {
+        let mut reading = engine.read(run);
+        while let Some(record) = reading.next().await? {
+            each(record)?;
         }
-        Ok((journal, records))
+        Ok(Self {
+            end: reading.end,
+            ..Self::of_new(engine, run)
+        })
     }
 
     /// Appends `events` together; durable when it returns. Returns the records as they were given, values inline.
@@ -129,8 +122,79 @@ impl Journal {
         }
         Ok(record)
     }
+}
 
-    async fn read(&self, mut record: Record) -> Result<Record, EngineError> {
+/// A journal being read from its beginning. Holds a page of records, and the value of one.
+pub struct Reading {
+    backend: SharedBackend,
+    lane: LaneId,
+    page: VecDeque<Stored>,
+    /// The last record that was read from the store; `None` when it has no more.
+    after: Option<Cursor>,
+    /// How many records are read at once.
+    size: usize,
+    end: Rev,
+}
+
+impl Reading {
+    /// Reads `size` records at once.
+    pub(super) fn of(engine: &Engine, run: RunId, size: usize) -> Self {
+        let lane = LaneId {
+            run,
+            lane: Lane::Run,
+        };
+        Self {
+            backend: engine.backend.clone(),
+            lane,
+            page: VecDeque::new(),
+            after: Some(Cursor(0)),
+            size,
+            end: Rev::NONE,
+        }
+    }
+
+    /// The next record; a value that became a blob is read back.
+    pub async fn next(&mut self) -> Result<Option<Record>, EngineError> {
+        loop {
+            let Some(stored) = self.page.pop_front() else {
+                let Some(after) = self.after else {
+                    return Ok(None);
+                };
+                let page = self
+                    .backend
+                    .log()
+                    .page(self.lane.run, after, self.size)
+                    .await?;
+                let more = page.len() == self.size;
+                self.after = page.last().map(|last| last.cursor).filter(|_| more);
+                self.page = page.into();
+                continue;
+            };
+            if stored.lane == self.lane {
+                self.end = stored.rev;
+                return self.inline(stored.record).await.map(Some);
+            }
+        }
+    }
+
+    /// Every record that is left.
+    #[cfg(test)]
+    pub(crate) async fn all(mut self) -> Result<Vec<Record>, EngineError> {
+        let mut all = Vec::new();
+        while let Some(record) = self.next().await? {
+            all.push(record);
+        }
+        Ok(all)
+    }
+
+    async fn inline(&self, mut record: Record) -> Result<Record, EngineError> {
+        if record.version > VERSION {
+            let why = format!(
+                "run {} has records of version {}, this kennel knows {VERSION}",
+                self.lane.run, record.version
+            );
+            return Err(StoreError::Damaged(why).into());
+        }
         if let Some(held) = record.event.value_mut()
             && let Held::Blob(blob) = &*held
         {

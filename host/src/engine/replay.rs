@@ -14,7 +14,7 @@ use crate::expr::Template;
 use crate::failure::Failure;
 use crate::id::{AgentName, RunId, SkillName, StepPath};
 use crate::plan::{CallStep, Fallback, Kind, Plan};
-use crate::record::{Event, Held, Record};
+use crate::record::{Event, Held};
 
 /// One attempt of a run.
 #[derive(Debug, Clone)]
@@ -50,26 +50,34 @@ pub enum Expected {
     Unkept,
 }
 
-/// Every attempt in `records`, in the order in which their steps ended.
-///
-/// # Errors
-/// When the records are not those of a run of `plan`.
-pub fn executions(
-    plan: Arc<Plan>,
-    run: RunId,
-    records: &[Record],
-) -> Result<Vec<Execution>, IllegalMove> {
-    let mut state = RunState::new(plan.clone(), run);
-    let mut begun = BTreeMap::<StepPath, Begun>::new();
-    let mut executions = Vec::new();
-    for Record { event, .. } in records {
-        state.check(event)?;
-        match event {
+/// Takes a run apart, record by record.
+pub struct Executions {
+    state: RunState,
+    begun: BTreeMap<StepPath, Begun>,
+}
+
+impl Executions {
+    /// Those of a run of `plan`, from its beginning.
+    pub fn new(plan: Arc<Plan>, run: RunId) -> Self {
+        Self {
+            state: RunState::new(plan, run),
+            begun: BTreeMap::new(),
+        }
+    }
+
+    /// The attempts of the step that ends with `event`, the next of the run; none when no step does.
+    ///
+    /// # Errors
+    /// When the run cannot have gone on with it.
+    pub fn next(&mut self, event: &Event) -> Result<Vec<Execution>, IllegalMove> {
+        self.state.check(event)?;
+        let ended = match event {
             Event::StepStarted { step, .. } => {
-                let input = state.input_of(step);
-                state.apply(event);
-                begun.insert(step.clone(), Begun::of(&state, step, &input));
-                continue;
+                let input = self.state.input_of(step);
+                self.state.apply(event);
+                let begun = Begun::of(&self.state, step, &input);
+                self.begun.insert(step.clone(), begun);
+                return Ok(Vec::new());
             }
             Event::StepSucceeded {
                 step,
@@ -80,18 +88,18 @@ pub fn executions(
                     Held::Inline(value) => Expected::Output(value.clone()),
                     Held::Blob(_) => Expected::Unkept,
                 };
-                let begun = begun.remove(step).unwrap_or_default();
-                executions.extend(begun.attempts(run, step, trail, &last));
+                let begun = self.begun.remove(step).unwrap_or_default();
+                begun.attempts(self.state.run(), step, trail, &last)
             }
             Event::StepFailed { step, trail, .. } => {
-                let begun = begun.remove(step).unwrap_or_default();
-                executions.extend(begun.attempts(run, step, trail, &Expected::Unkept));
+                let begun = self.begun.remove(step).unwrap_or_default();
+                begun.attempts(self.state.run(), step, trail, &Expected::Unkept)
             }
-            _ => {}
-        }
-        state.apply(event);
+            _ => Vec::new(),
+        };
+        self.state.apply(event);
+        Ok(ended)
     }
-    Ok(executions)
 }
 
 /// Somebody who may be asked in a step: the agent, when it is fixed, and what it gets.

@@ -201,16 +201,11 @@ async fn whoever_was_overtaken_commits_nothing() {
     }
     // The zombie stops renewing its lease as far as the new owner can see, but its call goes on.
     let rival = Bench::new(bench.store.clone(), THREE, &[]);
-    let driven = Journal::open(&rival.engine(), run).await.expect("open");
-    let state = RunState::replay(
-        rival.plan.clone(),
-        run,
-        driven.1.iter().map(|record| &record.event),
-    )
-    .expect("legal");
     let watch = Watch::default();
     let engine = rival.engine();
-    let state = drive::Driver::new(&engine, driven.0, state, None, &rival.calls, &watch)
+    let opened = engine.open(run, rival.plan.clone()).await;
+    let (journal, _, state) = opened.expect("open");
+    let state = drive::Driver::new(&engine, journal, state, None, &rival.calls, &watch)
         .run()
         .await
         .expect("driven on");
@@ -220,9 +215,8 @@ async fn whoever_was_overtaken_commits_nothing() {
         zombie.await.expect("joined"),
         Err(EngineError::Fenced(_))
     ));
-    let history = rival.engine().history(run).await.expect("a history");
-    let ends = history
-        .records
+    let records = rival.engine().read(run).all().await.expect("a journal");
+    let ends = records
         .iter()
         .filter(|record| matches!(record.event, Event::RunFinished { .. }))
         .count();
@@ -358,14 +352,11 @@ async fn what_the_host_answered_is_kept_with_the_attempt_and_a_large_answer_as_a
         }
         let run = bench.accept(json!(1)).await;
         bench.drive(run).await.expect("driven");
-        let history = bench.engine().history(run).await.expect("a history");
-        let answers = history
-            .records
-            .iter()
-            .find_map(|record| match &record.event {
-                Event::StepSucceeded { trail, .. } => trail.attempts[0].answers.clone(),
-                _ => None,
-            });
+        let records = bench.engine().read(run).all().await.expect("a journal");
+        let answers = records.iter().find_map(|record| match &record.event {
+            Event::StepSucceeded { trail, .. } => trail.attempts[0].answers.clone(),
+            _ => None,
+        });
         let kept = match answers.expect("kept") {
             Answers::Inline(bytes) if !is_blob => bytes,
             Answers::Blob(blob) if is_blob => {
@@ -456,8 +447,8 @@ async fn runs_end_over_faults_and_crashes() {
             .await
             .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         assert!(state.outcome().is_some(), "seed {seed}");
-        let history = bench.engine().history(run).await.expect("a history");
-        let events = history.records.iter().map(|record| &record.event);
+        let records = bench.engine().read(run).all().await.expect("a journal");
+        let events = records.iter().map(|record| &record.event);
         RunState::replay(bench.plan.clone(), run, events)
             .unwrap_or_else(|illegal| panic!("seed {seed}: {illegal}"));
     }

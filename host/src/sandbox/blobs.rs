@@ -10,8 +10,9 @@ use super::bindings::kennel::agent::types::BlobResult;
 use super::convert;
 use super::task::Task;
 use crate::failure::{Failure, FailureKind};
-use crate::id::Digest;
+use crate::id::{Digest, IdError};
 use crate::payload::{BlobRef, Payload};
+use crate::store::{self, part_of};
 
 /// The blobs that a task may read, with their media types.
 #[derive(Debug, Default)]
@@ -47,9 +48,18 @@ impl Task {
         } = self;
         readable.get_or_insert_with(|| Readable::of(&errand.inputs))
     }
-}
 
-impl Task {
+    /// The blob of that name and its media type, if this task may read it.
+    fn may_read(&mut self, digest: &str) -> Result<(Digest, String), String> {
+        let digest: Digest = digest.parse().map_err(|error: IdError| error.to_string())?;
+        let media_type = self.readable().types.get(&digest).cloned();
+        media_type
+            .map(|media_type| (digest, media_type))
+            .ok_or_else(|| {
+                format!("neither the input refers to {digest} nor did this task write it")
+            })
+    }
+
     /// Counts the bytes of a blob that is about to be written. The store keeps blobs longer than the task, whatever it answers.
     pub(super) fn take_blob(&mut self, bytes: usize) -> Result<(), Failure> {
         let limit = self.plugin.limits.blobs;
@@ -67,14 +77,9 @@ impl Task {
 impl blobs::Host for Task {
     async fn read(&mut self, digest: String) -> wasmtime::Result<Result<BlobResult, String>> {
         self.enter(digest.len())?;
-        let digest: Digest = match digest.parse() {
-            Ok(digest) => digest,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let Some(media_type) = self.readable().types.get(&digest).cloned() else {
-            return Ok(Err(format!(
-                "neither the input refers to {digest} nor did this task write it"
-            )));
+        let (digest, media_type) = match self.may_read(&digest) {
+            Ok(found) => found,
+            Err(why) => return Ok(Err(why)),
         };
         if let Some(bytes) = self.readable().unstored.get(&digest).cloned() {
             return Ok(Ok(BlobResult {
@@ -86,14 +91,31 @@ impl blobs::Host for Task {
         let bytes = plugin
             .bounded("blobs.read", plugin.host.backend.blobs().get(digest))
             .await?;
-        Ok(match bytes {
-            Ok(Some(bytes)) => Ok(BlobResult {
-                media_type,
-                bytes: bytes.into(),
-            }),
-            Ok(None) => Err(format!("{digest} is not in the store")),
-            Err(error) => Err(error.to_string()),
-        })
+        let bytes = found(digest, bytes);
+        Ok(bytes.map(|bytes| BlobResult { media_type, bytes }))
+    }
+
+    async fn read_part(
+        &mut self,
+        digest: String,
+        offset: u64,
+        length: u32,
+    ) -> wasmtime::Result<Result<Vec<u8>, String>> {
+        self.enter(digest.len())?;
+        let digest = match self.may_read(&digest) {
+            Ok((digest, _)) => digest,
+            Err(why) => return Ok(Err(why)),
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if let Some(bytes) = self.readable().unstored.get(&digest) {
+            return Ok(Ok(part_of(bytes, offset, length).into()));
+        }
+        let plugin = &self.plugin;
+        let blobs = plugin.host.backend.blobs();
+        let part = plugin
+            .bounded("blobs.read-part", blobs.get_part(digest, offset, length))
+            .await?;
+        Ok(found(digest, part))
     }
 
     async fn write(&mut self, blob: BlobResult) -> wasmtime::Result<Result<String, String>> {
@@ -118,5 +140,14 @@ impl blobs::Host for Task {
             }
             Err(error) => Err(error.to_string()),
         })
+    }
+}
+
+/// What the store answered, as a guest gets it.
+fn found(digest: Digest, answer: store::Result<Option<Bytes>>) -> Result<Vec<u8>, String> {
+    match answer {
+        Ok(Some(bytes)) => Ok(bytes.into()),
+        Ok(None) => Err(format!("{digest} is not in the store")),
+        Err(error) => Err(error.to_string()),
     }
 }

@@ -139,6 +139,7 @@ macro_rules! conformance {
             instantiate! {
                 $rig, #[$test],
                 log::an_append_needs_the_lanes_present_end,
+                log::pages_follow_each_other_and_the_last_is_short,
                 log::a_refused_append_tells_the_end_and_changes_nothing,
                 log::an_append_tried_again_is_recognised,
                 log::several_records_are_appended_together_or_not_at_all,

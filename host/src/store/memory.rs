@@ -22,7 +22,7 @@ use self::kv::Namespaces;
 use self::log::Journals;
 use self::queue::Queues;
 use super::broadcast::Broadcast;
-use super::{Backend, Blobs, Caps, Hints, Kv, Queue, Result, RunLog};
+use super::{Backend, Blobs, Caps, Hints, Kv, Queue, Result, RunLog, part_of};
 use crate::answers::Answers;
 use crate::id::Digest;
 
@@ -124,6 +124,11 @@ impl Blobs for MemoryStore {
     async fn get(&self, digest: Digest) -> Result<Option<Bytes>> {
         self.faulty(|| self.inner.blobs.lock().get(&digest).cloned())
             .await
+    }
+
+    async fn get_part(&self, digest: Digest, offset: u64, length: usize) -> Result<Option<Bytes>> {
+        let whole = Blobs::get(self, digest).await?;
+        Ok(whole.map(|bytes| part_of(&bytes, offset, length)))
     }
 
     async fn has(&self, digest: Digest) -> Result<bool> {

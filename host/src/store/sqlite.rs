@@ -66,6 +66,7 @@ struct Inner {
     readers: Readers,
     hints: Broadcast,
     blob_dir: PathBuf,
+    checked: blobs::Checked,
     options: SqliteOptions,
 }
 
@@ -89,6 +90,7 @@ impl SqliteStore {
                 readers: Readers::new(file),
                 hints: Broadcast::new(),
                 blob_dir: dir.join("blobs"),
+                checked: blobs::Checked::default(),
                 options,
             }),
         })

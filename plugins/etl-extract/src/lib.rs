@@ -77,11 +77,7 @@ impl Agent for ExtractRows {
                 "input.rows-per-chunk and input.chunks-per-page must be 1 or more",
             ));
         }
-        let bytes = match &input.file {
-            Content::Text(text) => text.as_bytes(),
-            Content::Blob(blob) => blob.bytes()?,
-        };
-        let (items, next) = Source::new(bytes)?.page(input.cursor, limits)?;
+        let (items, next) = Source::new(&input.file)?.page(input.cursor, limits)?;
         Ok(Output { items, next })
     }
 }

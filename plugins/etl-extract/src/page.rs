@@ -1,8 +1,10 @@
 //! One page of a file. Rows are found by the CSV parser, so line ends inside quotes are no rows; their text is then copied as it
-//! stands.
+//! stands. Of a file only a window is read that holds the page, so a page takes as much memory at its end as at its beginning.
+
+use std::borrow::Cow;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
-use kennel_sdk::Error;
+use kennel_sdk::{Content, Error};
 use tabular::chunk::{Account, Chunk};
 
 use crate::Cursor;
@@ -13,6 +15,15 @@ const PAGE_BYTES: usize = 960 << 10;
 /// What a chunk takes beside its rows and header: names, numbers and an empty account.
 const CHUNK_BYTES: usize = 512;
 
+/// What is read to find the header.
+const HEAD: usize = 64 << 10;
+
+/// What is read for a page. Its rows need no more, unless there are many empty lines between them.
+pub(crate) const WINDOW: usize = PAGE_BYTES + (64 << 10);
+
+/// Chunks, and where the next page starts.
+type Page = (Vec<Chunk>, Option<Cursor>);
+
 /// How large chunks and pages get.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
@@ -22,10 +33,57 @@ pub(crate) struct Limits {
 
 /// A file whose header has been read.
 pub(crate) struct Source<'a> {
-    bytes: &'a [u8],
+    file: &'a Content,
     header: Vec<String>,
     /// Where the rows start.
     start: usize,
+}
+
+/// A part of a file.
+struct Window<'a> {
+    bytes: Cow<'a, [u8]>,
+    /// Where it stands in the file.
+    from: usize,
+    /// Whether the file ends where it does.
+    ends: bool,
+}
+
+impl<'a> Window<'a> {
+    fn of(file: &'a Content, from: usize, length: usize) -> Result<Self, Error> {
+        let bytes = match file {
+            Content::Text(text) => {
+                let rest = text.as_bytes().get(from..).unwrap_or_default();
+                Cow::Borrowed(&rest[..rest.len().min(length)])
+            }
+            Content::Blob(blob) => {
+                blob.part(from as u64, u32::try_from(length).unwrap_or(u32::MAX))?
+            }
+        };
+        let ends = bytes.len() < length;
+        Ok(Self { bytes, from, ends })
+    }
+
+    /// The smallest of ever larger windows of which `look` can say something.
+    fn enough<T>(
+        file: &'a Content,
+        from: usize,
+        mut length: usize,
+        mut look: impl FnMut(Self) -> Result<Option<T>, Error>,
+    ) -> Result<T, Error> {
+        loop {
+            if let Some(seen) = look(Self::of(file, from, length)?)? {
+                return Ok(seen);
+            }
+            length *= 2;
+        }
+    }
+
+    /// Whether nothing but empty lines comes from `at` on; `None` when that is not to be seen in this window.
+    fn is_blank_from(&self, at: usize) -> Option<bool> {
+        let blank = |b: &u8| matches!(b, b'\r' | b'\n');
+        let blank = self.bytes[at..].iter().all(blank);
+        (!blank || self.ends).then_some(blank)
+    }
 }
 
 /// Rows on their way into a chunk.
@@ -37,95 +95,85 @@ struct Piece {
 }
 
 impl<'a> Source<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        let skipped = if bytes.starts_with(b"\xef\xbb\xbf") {
-            3
-        } else {
-            0
-        };
-        let mut reader = reader(&bytes[skipped..]);
-        let mut record = ByteRecord::new();
-        if !read(&mut reader, &mut record)? {
-            return Err(Error::invalid_input(
-                "the file is empty: give CSV with a header row",
-            ));
-        }
-        let header: Vec<String> = record
-            .iter()
-            .map(|name| String::from_utf8_lossy(name).trim().to_owned())
-            .collect();
-        if let [only] = header.as_slice()
-            && let Some(other) = only.chars().find(|c| [';', '\t', '|'].contains(c))
-        {
-            return Err(Error::invalid_input(format_args!(
-                "the file seems to be separated by {other:?}: save it with commas"
-            )));
-        }
-        let start = skipped + reader.position().byte() as usize;
-        if is_blank(&bytes[start..]) {
-            return Err(Error::invalid_input(
-                "the file has a header and no row below it",
-            ));
-        }
+    pub(crate) fn new(file: &'a Content) -> Result<Self, Error> {
+        let (header, start) = Window::enough(file, 0, HEAD, |window| head(&window))?;
         Ok(Self {
-            bytes,
+            file,
             header,
             start,
         })
     }
 
     /// The chunks from `cursor` on, and where the next page starts.
-    pub(crate) fn page(
-        &self,
-        cursor: Option<Cursor>,
-        limits: Limits,
-    ) -> Result<(Vec<Chunk>, Option<Cursor>), Error> {
-        let mut at = cursor.unwrap_or(Cursor {
+    pub(crate) fn page(&self, cursor: Option<Cursor>, limits: Limits) -> Result<Page, Error> {
+        let at = cursor.unwrap_or(Cursor {
             offset: self.start,
             chunk: 0,
             row: 0,
         });
-        if !(self.start..self.bytes.len()).contains(&at.offset)
-            || !self.bytes[..at.offset].ends_with(b"\n")
-                && !self.bytes[..at.offset].ends_with(b"\r")
-        {
-            return Err(Error::invalid_input(format_args!(
+        let no_row = || {
+            Error::invalid_input(format_args!(
                 "input.cursor.offset {} is not where a row of this file starts: give back what the page before said in `next`",
                 at.offset
-            )));
+            ))
+        };
+        if at.offset < self.start {
+            return Err(no_row());
         }
-        let mut rows = Rows::new(self.bytes, at);
+        // The byte before tells whether a row may start here.
+        Window::enough(self.file, at.offset - 1, WINDOW, |window| {
+            match *window.bytes {
+                [b'\n' | b'\r', _, ..] => self.page_in(&window, at, limits),
+                _ => Err(no_row()),
+            }
+        })
+    }
+
+    /// The page that starts at the second byte of `window`; `None` when it goes on beyond it.
+    fn page_in(
+        &self,
+        window: &Window<'_>,
+        mut at: Cursor,
+        limits: Limits,
+    ) -> Result<Option<Page>, Error> {
+        let mut rows = Rows::new(window, at);
         let (mut chunks, mut size) = (Vec::new(), 0);
         while chunks.len() < limits.chunks_per_page {
             let room = PAGE_BYTES - CHUNK_BYTES - escaped(self.header.join("\",\"").as_bytes());
-            let Some(piece) = rows.piece(limits.rows_per_chunk, room)? else {
-                return Ok((chunks, None));
+            let piece = rows.piece(limits.rows_per_chunk, room)?;
+            if rows.cut_off {
+                return Ok(None);
+            }
+            let Some(piece) = piece else {
+                return Ok(Some((chunks, None)));
             };
             size += PAGE_BYTES - room + piece.bytes;
             if size > PAGE_BYTES && !chunks.is_empty() {
                 break;
             }
-            let last = is_blank(&self.bytes[piece.to..]);
-            chunks.push(self.chunk(&piece, at, last));
+            let Some(last) = window.is_blank_from(piece.to) else {
+                return Ok(None);
+            };
+            chunks.push(self.chunk(&window.bytes[piece.from..piece.to], &piece, at, last));
             at = Cursor {
-                offset: piece.to,
+                offset: window.from + piece.to,
                 chunk: at.chunk + 1,
                 row: at.row + piece.rows,
             };
             if last {
-                return Ok((chunks, None));
+                return Ok(Some((chunks, None)));
             }
         }
-        Ok((chunks, Some(at)))
+        Ok(Some((chunks, Some(at))))
     }
 
-    fn chunk(&self, piece: &Piece, at: Cursor, last: bool) -> Chunk {
+    fn chunk(&self, text: &[u8], piece: &Piece, at: Cursor, last: bool) -> Chunk {
         Chunk {
             index: at.chunk,
             last,
             first_row: at.row + 1,
             header: self.header.clone(),
-            csv: String::from_utf8_lossy(&self.bytes[piece.from..piece.to])
+            csv: String::from_utf8_lossy(text)
                 .trim_matches(['\r', '\n'])
                 .to_owned(),
             account: Account {
@@ -137,25 +185,62 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The rows of a file from somewhere on, with one that was read and did not fit any more.
+/// The header's names and where the rows start; `None` when they are not to be seen in this window, the file's first.
+fn head(window: &Window<'_>) -> Result<Option<(Vec<String>, usize)>, Error> {
+    let mark = b"\xef\xbb\xbf";
+    let skipped = if window.bytes.starts_with(mark) { 3 } else { 0 };
+    let mut reader = reader(&window.bytes[skipped..]);
+    let mut record = ByteRecord::new();
+    let found = read(&mut reader, &mut record)?;
+    let start = skipped + reader.position().byte() as usize;
+    if start == window.bytes.len() && !window.ends {
+        return Ok(None);
+    }
+    if !found {
+        return Err(Error::invalid_input(
+            "the file is empty: give CSV with a header row",
+        ));
+    }
+    let header: Vec<String> = record
+        .iter()
+        .map(|name| String::from_utf8_lossy(name).trim().to_owned())
+        .collect();
+    if let [only] = header.as_slice()
+        && let Some(other) = only.chars().find(|c| [';', '\t', '|'].contains(c))
+    {
+        return Err(Error::invalid_input(format_args!(
+            "the file seems to be separated by {other:?}: save it with commas"
+        )));
+    }
+    match window.is_blank_from(start) {
+        None => Ok(None),
+        Some(false) => Ok(Some((header, start))),
+        Some(true) => Err(Error::invalid_input(
+            "the file has a header and no row below it",
+        )),
+    }
+}
+
+/// The rows in a window from its second byte on, with one that was read and did not fit any more. Places are those in the window.
 struct Rows<'a> {
-    bytes: &'a [u8],
+    window: &'a Window<'a>,
     reader: Reader<&'a [u8]>,
-    base: usize,
     at: Cursor,
     record: ByteRecord,
     waiting: Option<(usize, usize)>,
+    /// A row goes on beyond the window, and might fit.
+    cut_off: bool,
 }
 
 impl<'a> Rows<'a> {
-    fn new(bytes: &'a [u8], at: Cursor) -> Self {
+    fn new(window: &'a Window<'a>, at: Cursor) -> Self {
         Self {
-            bytes,
-            reader: reader(&bytes[at.offset..]),
-            base: at.offset,
+            window,
+            reader: reader(&window.bytes[1..]),
             at,
             record: ByteRecord::new(),
             waiting: None,
+            cut_off: false,
         }
     }
 
@@ -164,15 +249,20 @@ impl<'a> Rows<'a> {
         let mut piece: Option<Piece> = None;
         while piece.as_ref().is_none_or(|piece| piece.rows < count) {
             let Some((from, to)) = self.row()? else {
+                self.cut_off = !self.window.ends;
                 break;
             };
-            let bytes = escaped(&self.bytes[from..to]);
+            let bytes = escaped(&self.window.bytes[from..to]);
+            if to == self.window.bytes.len() && !self.window.ends && bytes <= room {
+                self.cut_off = true;
+                break;
+            }
             match &mut piece {
                 None if bytes > room => {
                     return Err(Error::invalid_input(format_args!(
-                        "row {} of the file, at byte {from}, has {} bytes, more than one page: is there a quote that is not closed?",
+                        "row {} of the file, at byte {}, is longer than one page: is there a quote that is not closed?",
                         self.at.row + 1,
-                        to - from
+                        self.window.from + from
                     )));
                 }
                 None => {
@@ -203,9 +293,9 @@ impl<'a> Rows<'a> {
         if let Some(waiting) = self.waiting.take() {
             return Ok(Some(waiting));
         }
-        let from = self.base + self.reader.position().byte() as usize;
+        let from = 1 + self.reader.position().byte() as usize;
         let found = read(&mut self.reader, &mut self.record)?;
-        let to = self.base + self.reader.position().byte() as usize;
+        let to = 1 + self.reader.position().byte() as usize;
         Ok(found.then_some((from, to)))
     }
 }
@@ -221,10 +311,6 @@ fn read(reader: &mut Reader<&[u8]>, record: &mut ByteRecord) -> Result<bool, Err
     reader
         .read_byte_record(record)
         .map_err(|e| Error::invalid_input(format_args!("the file is no CSV: {e}")))
-}
-
-fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|b| matches!(b, b'\r' | b'\n'))
 }
 
 /// How long bytes get as a JSON string; a byte that is no UTF-8 becomes three.

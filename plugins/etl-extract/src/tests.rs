@@ -1,6 +1,7 @@
 //! Files cut into pages by following the cursor, as the host does, and what is no file to cut.
 
 use super::*;
+use crate::page::WINDOW;
 
 fn page(input: Value) -> Result<Value, Error> {
     AGENT
@@ -8,8 +9,21 @@ fn page(input: Value) -> Result<Value, Error> {
         .map(|output| output.decode().unwrap())
 }
 
-/// All chunks of all pages, and how many pages there were.
+fn blob(bytes: &[u8]) -> Value {
+    let blob = Blob::new("text/csv", bytes);
+    Payload::encode(&blob).unwrap().decode().unwrap()
+}
+
+/// All chunks of all pages, and how many pages there were; the same whether the file comes as text or as a blob.
 fn chunks(file: &str, rows: u64, chunks: usize) -> (Vec<Chunk>, usize) {
+    let (of_text, pages) = follow(json!(file), rows, chunks);
+    let of_blob = follow(blob(file.as_bytes()), rows, chunks);
+    let texts = |chunks: &[Chunk]| json!(chunks);
+    assert_eq!((texts(&of_blob.0), of_blob.1), (texts(&of_text), pages));
+    (of_text, pages)
+}
+
+fn follow(file: Value, rows: u64, chunks: usize) -> (Vec<Chunk>, usize) {
     let mut input = json!({ "file": file, "rows-per-chunk": rows, "chunks-per-page": chunks });
     let (mut all, mut pages) = (Vec::new(), 0);
     loop {
@@ -84,11 +98,22 @@ fn pages_and_chunks_end_before_their_text_gets_too_long() {
 }
 
 #[test]
+fn wherever_a_window_ends_no_row_is_lost_or_cut() {
+    let rows_of = |file: &str| rows(&chunks(file, 5_000, 20).0).len();
+    let gap = |length| "\n".repeat(length);
+    let file = format!("a\n1\n{}2\n{}", gap(400_000), gap(3_000_000));
+    assert_eq!(rows_of(&file), 2);
+    assert_eq!(rows_of(&format!("{}\n1\n", "h".repeat(100_000))), 1);
+    for length in [1 << 16, (1 << 16) + 1, WINDOW - 1, WINDOW, WINDOW + 1] {
+        let file = format!("a\n{}", "\"x\n,\",y\n".repeat(length / 8 + 1));
+        let file = file[..length].rsplit_once("\"x").unwrap().0;
+        assert_eq!(rows_of(file), file.matches("\"x").count(), "{length} bytes");
+    }
+}
+
+#[test]
 fn bytes_that_are_no_text_are_kept_as_replacement_characters() {
-    let blob = Blob::new("text/csv", b"a,b\n1,\xff\n".as_slice());
-    let output =
-        page(json!({ "file": Payload::encode(&blob).unwrap().decode::<Value>().unwrap() }))
-            .unwrap();
+    let output = page(json!({ "file": blob(b"a,b\n1,\xff\n") })).unwrap();
     assert_eq!(output["items"][0]["csv"], "1,\u{fffd}");
 }
 

@@ -64,6 +64,20 @@ impl Blob {
         Ok(self.bytes.get().map_or(&[], Vec::as_slice))
     }
 
+    /// Up to `length` bytes from `offset` on, fewer where the blob ends and none beyond: for blobs that are not to be held as a whole.
+    /// Each call asks the host, unless the bytes are here already. Fails as [`bytes`](Self::bytes) does.
+    pub fn part(&self, offset: u64, length: u32) -> Result<Cow<'_, [u8]>, Error> {
+        if let (None, Some(digest)) = (self.bytes.get(), self.digest.get()) {
+            let part = host::blob_part(digest, offset, length)
+                .map_err(|e| Error::recoverable(format_args!("cannot read blob {digest}: {e}")))?;
+            return Ok(part.into());
+        }
+        let bytes = self.bytes.get().map_or(&[][..], Vec::as_slice);
+        let rest = bytes.get(offset.try_into().unwrap_or(usize::MAX)..);
+        let rest = rest.unwrap_or_default();
+        Ok(rest[..rest.len().min(length as usize)].into())
+    }
+
     /// Like [`bytes`](Self::bytes), without a copy.
     pub fn into_bytes(self) -> Result<Vec<u8>, Error> {
         self.bytes()?;

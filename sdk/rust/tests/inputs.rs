@@ -119,6 +119,23 @@ fn text_or_takes_a_bare_text_and_an_object_and_nothing_else() {
 }
 
 #[test]
+fn a_part_of_a_blob_is_the_same_whether_its_bytes_are_here_or_with_the_host() {
+    let here = Blob::new("text/plain", *b"abcdef");
+    let digest = testing::add_blob("text/plain", b"abcdef");
+    let there: Blob = Payload::json(&json!({ "$blob": digest })).decode().unwrap();
+    for (offset, length, part) in [
+        (0, 2, "ab"),
+        (4, 9, "ef"),
+        (6, 1, ""),
+        (u64::MAX, u32::MAX, ""),
+    ] {
+        for blob in [&here, &there] {
+            assert_eq!(*blob.part(offset, length).unwrap(), *part.as_bytes());
+        }
+    }
+}
+
+#[test]
 fn a_blob_payload_gives_its_bytes_without_asking_the_host() {
     let blob: Blob = Payload::blob("text/plain", *b"abc").decode().unwrap();
     assert_eq!(

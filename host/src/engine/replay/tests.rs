@@ -65,8 +65,9 @@ fn of(source: &str, steps: &[Told<'_>], degraded: bool) -> Vec<Execution> {
             },
         });
     }
-    let records: Vec<_> = events.into_iter().map(Record::now).collect();
-    executions(plan, RunId::generate(), &records).expect("a run")
+    let mut executions = Executions::new(plan, RunId::generate());
+    let ended = events.iter().map(|event| executions.next(event));
+    ended.flat_map(|ended| ended.expect("a run")).collect()
 }
 
 /// `step agent attempt input → outcome`.

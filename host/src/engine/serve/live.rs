@@ -108,11 +108,12 @@ impl Engine {
         serving: &Serving,
         run: RunId,
     ) -> Result<Option<&'static str>, EngineError> {
-        let history = self.history(run).await?;
+        let beginning = self.beginning(run).await?;
         Ok(
-            if history.source != serving.plan.source || history.sources != serving.plan.sources {
+            if beginning.source != serving.plan.source || beginning.sources != serving.plan.sources
+            {
                 Some("it was started with another version of the flow")
-            } else if history.agents != serving.agents {
+            } else if beginning.agents != serving.agents {
                 Some("it was started with other versions of its agents")
             } else {
                 None

@@ -347,7 +347,7 @@ impl Told {
         let outcome = state.outcome().expect("it has ended");
         assert_eq!(outcome, as_if, "as if nothing had happened");
         let engine = Engine::new(backend.clone(), GIVE_UP);
-        let records = engine.history(state.run()).await.expect("there").records;
+        let records = engine.read(state.run()).all().await.expect("there");
         let events: Vec<_> = records.iter().map(|record| record.event.clone()).collect();
         let is_end = |event: &&Event| matches!(event, Event::RunFinished { .. });
         assert_eq!(events.iter().filter(is_end).count(), 1, "it ends once");

@@ -88,8 +88,8 @@ impl RunLog for Mortal {
         self.count(self.inner.log().append(lane, expect, records))
             .await
     }
-    async fn replay(&self, run: RunId) -> Result<Vec<Stored>> {
-        self.ask(self.inner.log().replay(run)).await
+    async fn page(&self, run: RunId, after: Cursor, limit: usize) -> Result<Vec<Stored>> {
+        self.ask(self.inner.log().page(run, after, limit)).await
     }
     async fn head(&self, lane: LaneId) -> Result<Option<Head>> {
         self.ask(self.inner.log().head(lane)).await
@@ -221,6 +221,10 @@ impl Blobs for Mortal {
     }
     async fn get(&self, digest: Digest) -> Result<Option<Bytes>> {
         self.ask(self.inner.blobs().get(digest)).await
+    }
+    async fn get_part(&self, digest: Digest, offset: u64, length: usize) -> Result<Option<Bytes>> {
+        self.ask(self.inner.blobs().get_part(digest, offset, length))
+            .await
     }
     async fn has(&self, digest: Digest) -> Result<bool> {
         self.ask(self.inner.blobs().has(digest)).await

@@ -33,6 +33,8 @@ pub(in crate::sandbox) const BLOBS: &str = r#"
   (import "kennel:agent/blobs@0.1.0" (instance $blobs
     (export "blob" (type $b (eq $blob)))
     (export "read" (func (param "digest" string) (result (result $b (error string)))))
+    (export "read-part" (func (param "digest" string) (param "offset" u64) (param "length" u32)
+      (result (result (list u8) (error string)))))
     (export "write" (func (param "blob" $b) (result (result string (error string)))))))"#;
 
 pub(in crate::sandbox) const PEERS: &str = r#"

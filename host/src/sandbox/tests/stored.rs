@@ -126,6 +126,24 @@ async fn a_task_reads_the_blobs_of_its_input_and_those_it_wrote_and_no_others() 
     );
 }
 
+#[tokio::test]
+async fn a_task_reads_a_part_of_a_blob_and_nothing_beyond_its_end() {
+    let kennel = Kennel::new();
+    let functions = [
+        ("blobs", "read-part", "(param i32 i32 i64 i32 i32)"),
+        ("blobs", "write", "(param i32 i32 i32 i32 i32)"),
+    ];
+    for (offset, length, part) in [(1, 3, "bcd"), (4, 100, "ef"), (9, 1, ""), (-1, -1, "")] {
+        let body = format!(
+            "(call $write (local.get $in) (local.get $in-len) (local.get $in) (local.get $in-len) (i32.const 96))
+             (call $read-part (i32.load (i32.const 100)) (i32.load (i32.const 104)) (i64.const {offset}) (i32.const {length}) (i32.const 64))
+             (if (i32.load8_u (i32.const 64)) (then unreachable)) (call $text (i32.load (i32.const 68)) (i32.load (i32.const 72)))"
+        );
+        let agent = kennel.agent(&using(BLOBS, &functions, &body));
+        assert_eq!(text(&agent, "abcdef").await, part, "{length} from {offset}");
+    }
+}
+
 /// Writes its input as a blob, twice, and answers with it.
 pub(super) fn writes_twice() -> String {
     let write = "(call $write (local.get $in) (local.get $in-len) (local.get $in) (local.get $in-len) (i32.const 64))";

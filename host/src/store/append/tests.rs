@@ -63,8 +63,8 @@ impl RunLog for Scripted {
             .expect("another look was not expected")
     }
 
-    async fn replay(&self, _: RunId) -> Result<Vec<Stored>> {
-        unreachable!("appending never replays")
+    async fn page(&self, _: RunId, _: Cursor, _: usize) -> Result<Vec<Stored>> {
+        unreachable!("appending never reads")
     }
 
     async fn tail(

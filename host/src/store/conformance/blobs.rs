@@ -14,7 +14,19 @@ pub(super) async fn bytes_are_kept_once_and_come_back_on_both_sides_of_the_bound
         assert_eq!(digest, Digest::of(&bytes));
         assert_eq!(blobs.put(bytes.clone()).await, Ok(digest));
         assert_eq!(blobs.has(digest).await, Ok(true));
-        assert_eq!(blobs.get(digest).await, Ok(Some(bytes)));
+        assert_eq!(blobs.get(digest).await, Ok(Some(bytes.clone())));
+        for (offset, length) in [(0, 7), (5, 100_000), (size, 1), (size + 9, 9), (3, 0)] {
+            let from = offset.min(size);
+            let part = bytes.slice(from..size.min(from + length));
+            let read = blobs.get_part(digest, offset as u64, length).await;
+            assert_eq!(
+                read,
+                Ok(Some(part)),
+                "{length} bytes from {offset} of {size}"
+            );
+        }
+        let beyond = blobs.get_part(digest, u64::MAX, usize::MAX).await;
+        assert_eq!(beyond, Ok(Some(Bytes::new())));
     }
 }
 
@@ -23,6 +35,7 @@ pub(super) async fn what_was_never_put_is_not_there(rig: impl Rig) {
     let digest = Digest::of(b"never");
     assert_eq!(blobs.has(digest).await, Ok(false));
     assert_eq!(blobs.get(digest).await, Ok(None));
+    assert_eq!(blobs.get_part(digest, 0, 1).await, Ok(None));
 }
 
 pub(super) async fn a_hint_reaches_those_who_listen_to_its_prefix(rig: impl Rig) {

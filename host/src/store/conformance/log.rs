@@ -36,6 +36,26 @@ pub(super) async fn an_append_needs_the_lanes_present_end(rig: impl Rig) {
     );
 }
 
+pub(super) async fn pages_follow_each_other_and_the_last_is_short(rig: impl Rig) {
+    let (log, lane) = (rig.store().log(), new_lane());
+    let records: Vec<_> = (1..=5).map(step_started).collect();
+    append(log, lane, 0, &records).await;
+    append(log, new_lane(), 0, &[step_started(1)]).await;
+    for size in [1, 2, 5, 9] {
+        let (mut read, mut after) = (Vec::new(), Cursor(0));
+        loop {
+            let page = log.page(lane.run, after, size).await.unwrap();
+            after = page.last().map_or(after, |last| last.cursor);
+            let short = page.len() < size;
+            read.extend(page.into_iter().map(|stored| stored.record));
+            if short {
+                break;
+            }
+        }
+        assert_eq!(read, records, "{size} at a time");
+    }
+}
+
 pub(super) async fn a_refused_append_tells_the_end_and_changes_nothing(rig: impl Rig) {
     let (log, lane) = (rig.store().log(), new_lane());
     assert_eq!(

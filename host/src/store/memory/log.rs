@@ -118,14 +118,9 @@ impl RunLog for MemoryStore {
         .await
     }
 
-    async fn replay(&self, run: RunId) -> Result<Vec<Stored>> {
-        let all = || {
-            self.inner
-                .journals
-                .lock()
-                .page(Some(run), Cursor(0), usize::MAX)
-        };
-        self.faulty(all).await
+    async fn page(&self, run: RunId, after: Cursor, limit: usize) -> Result<Vec<Stored>> {
+        self.faulty(|| self.inner.journals.lock().page(Some(run), after, limit))
+            .await
     }
 
     async fn head(&self, lane: LaneId) -> Result<Option<Head>> {

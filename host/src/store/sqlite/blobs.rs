@@ -2,16 +2,19 @@
 //!
 //! A file appears under its name only when its bytes are on the disk, so a crash leaves a temporary file at worst, never half a blob.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tempfile::NamedTempFile;
 
-use super::super::{Blobs, Result, StoreError};
+use super::super::{Blobs, Result, StoreError, part_of};
 use super::writer::Touches;
 use super::{SqliteStore, schema};
 use crate::id::Digest;
@@ -19,6 +22,33 @@ use crate::id::Digest;
 /// The largest blob that stands in the table. Below about this size SQLite is faster than a file of its own; above it rows would
 /// bloat the write-ahead log. See <https://sqlite.org/intern-v-extern-blob.html>.
 const MAX_INLINE: usize = 64 * 1024;
+
+/// So many files are remembered as checked. Forgetting costs only another look.
+const MAX_CHECKED: usize = 1024;
+
+/// Files whose bytes had the right digest, by it, as they were then: nobody writes to them, so their size and time say that they still
+/// do. Whole reads are checked each time; this spares those of parts from reading the whole.
+#[derive(Default)]
+pub(super) struct Checked(Mutex<HashMap<Digest, (u64, Option<SystemTime>)>>);
+
+impl Checked {
+    /// Checks an open file, unless it is known. Leaves the place in it anywhere.
+    fn check(&self, digest: Digest, file: &mut File, meta: &Metadata) -> io::Result<bool> {
+        let as_now = (meta.len(), meta.modified().ok());
+        if self.0.lock().get(&digest) == Some(&as_now) {
+            return Ok(true);
+        }
+        let right = Digest::of_stream(&mut BufReader::with_capacity(MAX_INLINE, file))? == digest;
+        if right {
+            let mut checked = self.0.lock();
+            if checked.len() >= MAX_CHECKED {
+                checked.clear();
+            }
+            checked.insert(digest, as_now);
+        }
+        Ok(right)
+    }
+}
 
 #[async_trait]
 impl Blobs for SqliteStore {
@@ -59,11 +89,43 @@ impl Blobs for SqliteStore {
                 None => read_file(&path)?,
             };
             match found {
-                Some(bytes) if Digest::of(&bytes) != digest => Err(StoreError::Damaged(format!(
-                    "the bytes kept as {digest} have another digest; delete them and put them again"
-                ))),
+                Some(bytes) if Digest::of(&bytes) != digest => Err(damaged(digest)),
                 found => Ok(found.map(Bytes::from)),
             }
+        };
+        self.inner.readers.read(get).await
+    }
+
+    async fn get_part(&self, digest: Digest, offset: u64, length: usize) -> Result<Option<Bytes>> {
+        let path = path_of(&self.inner.blob_dir, digest);
+        let inner = self.inner.clone();
+        let get = move |db: &Connection| {
+            if let Some(bytes) = read_table(db, digest)? {
+                if Digest::of(&bytes) != digest {
+                    return Err(damaged(digest));
+                }
+                return Ok(Some(part_of(&Bytes::from(bytes), offset, length)));
+            }
+            let unavailable = |error: io::Error| schema::unavailable(&path, &error);
+            let mut file = match File::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(unavailable(error)),
+            };
+            let meta = file.metadata().map_err(unavailable)?;
+            let checked = inner.checked.check(digest, &mut file, &meta);
+            if !checked.map_err(unavailable)? {
+                return Err(damaged(digest));
+            }
+            let there = meta.len().saturating_sub(offset).min(length as u64);
+            let mut part = Vec::with_capacity(usize::try_from(there).unwrap_or(length));
+            // There are offsets beyond the end that no file can be asked for.
+            if there > 0 {
+                file.seek(SeekFrom::Start(offset))
+                    .and_then(|_| file.take(there).read_to_end(&mut part))
+                    .map_err(unavailable)?;
+            }
+            Ok(Some(Bytes::from(part)))
         };
         self.inner.readers.read(get).await
     }
@@ -73,6 +135,12 @@ impl Blobs for SqliteStore {
         let has = move |db: &Connection| Ok(in_table(db, digest)? || path.is_file());
         self.inner.readers.read(has).await
     }
+}
+
+fn damaged(digest: Digest) -> StoreError {
+    StoreError::Damaged(format!(
+        "the bytes kept as {digest} have another digest; delete them and put them again"
+    ))
 }
 
 /// `blobs/ab/abcdef…`: a directory for each first byte keeps every directory short.

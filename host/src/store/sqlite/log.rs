@@ -28,9 +28,9 @@ impl RunLog for SqliteStore {
         self.inner.writer.write(Touches::Log, work).await
     }
 
-    async fn replay(&self, run: RunId) -> Result<Vec<Stored>> {
-        let all = move |db: &Connection| read(db, Some(run), Cursor(0), usize::MAX);
-        let records = self.inner.readers.read(all).await?;
+    async fn page(&self, run: RunId, after: Cursor, limit: usize) -> Result<Vec<Stored>> {
+        let page = move |db: &Connection| read(db, Some(run), after, limit);
+        let records = self.inner.readers.read(page).await?;
         records.into_iter().collect()
     }
 

@@ -33,6 +33,10 @@ pub(crate) fn blob_read(digest: &str) -> Result<(String, Vec<u8>), String> {
     kennel::blobs::read(digest).map(|blob| (blob.media_type, blob.bytes))
 }
 
+pub(crate) fn blob_part(digest: &str, offset: u64, length: u32) -> Result<Vec<u8>, String> {
+    kennel::blobs::read_part(digest, offset, length)
+}
+
 pub(crate) fn blob_write(media_type: &str, bytes: &[u8]) -> Result<String, String> {
     kennel::blobs::write(&kennel::types::Blob {
         media_type: media_type.to_owned(),

@@ -67,6 +67,15 @@ pub(crate) fn blob_read(digest: &str) -> Result<(String, Vec<u8>), String> {
     with(|m| m.blobs.get(digest).cloned()).ok_or_else(|| "no such blob".to_owned())
 }
 
+pub(crate) fn blob_part(digest: &str, offset: u64, length: u32) -> Result<Vec<u8>, String> {
+    with(|m| {
+        let (_, bytes) = m.blobs.get(digest).ok_or("no such blob")?;
+        let rest = bytes.get(offset.try_into().unwrap_or(usize::MAX)..);
+        let rest = rest.unwrap_or_default();
+        Ok(rest[..rest.len().min(length as usize)].to_vec())
+    })
+}
+
 pub(crate) fn blob_write(media_type: &str, bytes: &[u8]) -> Result<String, String> {
     let digest = format!("sha256:{}", hex::encode(Sha256::digest(bytes)));
     with(|m| {
