@@ -5,6 +5,7 @@
 //! that two try.
 
 mod accept;
+mod ask;
 mod budget;
 pub mod control;
 mod drive;

@@ -16,35 +16,16 @@ use super::control::{self, Answer};
 use super::journal::Journal;
 use super::state::{Decision, IllegalMove, RunState};
 use super::{Calls, Emission, Engine, EngineError, Watch};
-use crate::call::{Alternative, Bounds, Call, CallError, Lineage, Reply, Request, Trail};
+use crate::call::{CallError, Reply, Trail};
 use crate::expr;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{EventType, StepPath};
-use crate::payload::{Blob, BlobRef, Payload, is_deeper};
-use crate::plan::{CallStep, Fallback, Kind, OnExceeded};
+use crate::payload::{BlobRef, Payload, is_deeper};
+use crate::plan::{CallStep, Kind, OnExceeded};
 use crate::record::{Event, Held};
-use crate::store::StoreError;
 
 /// What has ended waits at most so long for others that end, however close they follow each other.
 const GATHERING: Duration = Duration::from_millis(10);
-
-/// Why a request could not be put together.
-enum Ask {
-    Step(Failure),
-    Store(StoreError),
-}
-
-impl From<Failure> for Ask {
-    fn from(failure: Failure) -> Self {
-        Self::Step(failure)
-    }
-}
-
-impl From<StoreError> for Ask {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
 
 /// A call to begin, once its beginning was appended.
 struct Begin {
@@ -62,12 +43,12 @@ enum Ended {
 
 /// One run at work.
 pub(super) struct Driver<'a> {
-    engine: &'a Engine,
+    pub(super) engine: &'a Engine,
     journal: Journal,
-    state: RunState,
-    purse: Purse,
-    calls: &'a Calls,
-    watch: &'a Watch,
+    pub(super) state: RunState,
+    pub(super) purse: Purse,
+    pub(super) calls: &'a Calls,
+    pub(super) watch: &'a Watch,
     /// How long the last append took.
     append_took: Duration,
 }
@@ -229,7 +210,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Whether a call goes to a cheaper agent when the budget is used up.
-    fn degrades(&self, call: &CallStep) -> bool {
+    pub(super) fn degrades(&self, call: &CallStep) -> bool {
         let beyond = self.state.plan().budget.on_exceeded;
         beyond == OnExceeded::Degrade && call.policy.degrade.is_some()
     }
@@ -329,118 +310,6 @@ impl<'a> Driver<'a> {
             Ended::Emitted(path, id, event_type, emitted)
         }
         .boxed()
-    }
-
-    /// The call of a step and what it is asked. The inner failure is the step's: an expression gives no value, or there is no call.
-    async fn request(
-        &self,
-        path: &StepPath,
-        input: Result<Arc<Value>, Failure>,
-    ) -> Result<Result<(Arc<dyn Call>, Request), Failure>, EngineError> {
-        let fail = |why: &str| Ok(Err(Failure::new(FailureKind::HostError, why)));
-        let Some(state) = self.state.step(path) else {
-            return fail("the step was not reached");
-        };
-        let Some(call) = self.calls.get(&state.step).cloned() else {
-            return fail("the step has no call");
-        };
-        let plan = self.state.plan().clone();
-        let Kind::Call(step) = &plan.step(state.step).kind else {
-            return fail("the step is not a call");
-        };
-        let asked = async {
-            let input = self.payload(input?).await?;
-            let spent = self.state.spent();
-            // Asked again, because the time may have run out since, and a run that is resumed begins here. This call is under way.
-            let others = self.state.calls_under_way().saturating_sub(1);
-            let exceeded = self.purse.exceeded(spent, others);
-            let degraded = exceeded.is_some();
-            if let Some(failure) = exceeded.filter(|_| !self.degrades(step)) {
-                return Err(Ask::Step(failure));
-            }
-            let fuel = self.purse.fuel_left(spent).filter(|_| !degraded);
-            let request = Request {
-                skill: state.skill.clone(),
-                bounds: Bounds { fuel, memory: None },
-                deadline: self.purse.deadline().filter(|_| !degraded),
-                priority: plan.priority.unwrap_or_default(),
-                degraded,
-                cache_key: self.cache_key(path, step).await?,
-                alternatives: self.alternatives(path, &step.policy.fallback).await?,
-                attempt: state.begun,
-                lineage: Lineage {
-                    run: Some(self.state.run()),
-                    hops: self.state.hops(),
-                    ..Lineage::default()
-                },
-                observer: self.watch.observer.for_step(path),
-                ..Request::new(format!("{}/{path}", self.state.run()), input)
-            };
-            Ok((call, request))
-        };
-        match asked.await {
-            Ok(asked) => Ok(Ok(asked)),
-            Err(Ask::Step(failure)) => Ok(Err(failure)),
-            Err(Ask::Store(error)) => Err(error.into()),
-        }
-    }
-
-    async fn cache_key(
-        &self,
-        path: &StepPath,
-        step: &CallStep,
-    ) -> Result<Option<Arc<Payload>>, Ask> {
-        match step
-            .policy
-            .cache
-            .as_ref()
-            .and_then(|cache| cache.key.as_ref())
-        {
-            None => Ok(None),
-            Some(key) => Ok(Some(self.payload(self.state.evaluate(path, key)?).await?)),
-        }
-    }
-
-    /// What the fallbacks of a call get, theirs included.
-    fn alternatives<'f>(
-        &'f self,
-        path: &'f StepPath,
-        fallbacks: &'f [Fallback],
-    ) -> BoxFuture<'f, Result<Arc<[Alternative]>, Ask>> {
-        async move {
-            let mut alternatives = Vec::with_capacity(fallbacks.len());
-            for Fallback { call, with } in fallbacks {
-                alternatives.push(Alternative {
-                    input: match with {
-                        None => None,
-                        Some(with) => Some(self.payload(self.state.evaluate(path, with)?).await?),
-                    },
-                    cache_key: self.cache_key(path, call).await?,
-                    alternatives: self.alternatives(path, &call.policy.fallback).await?,
-                });
-            }
-            Ok(alternatives.into())
-        }
-        .boxed()
-    }
-
-    /// What an agent gets for a value: a value that is nothing but a blob reference arrives as the blob.
-    async fn payload(&self, value: Arc<Value>) -> Result<Arc<Payload>, Ask> {
-        if let Some(BlobRef {
-            digest, media_type, ..
-        }) = BlobRef::from_value(&value)
-        {
-            let bytes = self.engine.backend.blobs().get(digest).await?;
-            let missing = || {
-                Failure::new(
-                    FailureKind::InvalidInput,
-                    format!("the store does not have the blob {digest}"),
-                )
-            };
-            let bytes = bytes.ok_or_else(missing)?;
-            return Ok(Arc::new(Payload::Blob(Blob { media_type, bytes })));
-        }
-        Ok(Arc::new(Payload::from_value(&value)))
     }
 
     async fn ended(&self, ended: Ended) -> Result<Event, EngineError> {
