@@ -96,6 +96,20 @@ impl Egress {
         }
     }
 
+    /// Where [`send`](Self::send) would connect to, in this order: for tests that try many requests without sending one.
+    ///
+    /// # Errors
+    /// What it would fail with before it connects.
+    #[doc(hidden)]
+    pub async fn would_reach<B>(
+        &self,
+        allowed: &[Origin],
+        request: &Request<B>,
+    ) -> Result<Vec<SocketAddr>, EgressError> {
+        let origin = check(allowed, request)?;
+        self.connector.addresses(&origin).await
+    }
+
     /// Sends `request` when its origin is one of `allowed`, and gives the response as soon as its head is there.
     ///
     /// # Errors

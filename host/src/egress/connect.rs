@@ -58,7 +58,7 @@ impl Connector {
     }
 
     /// The addresses that may be connected to. They are not looked up again, so an answer that changes changes nothing.
-    async fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, EgressError> {
+    pub(super) async fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, EgressError> {
         let name = match &origin.host {
             OriginHost::Address(address) => {
                 return Ok(vec![SocketAddr::new(*address, origin.port)]);
