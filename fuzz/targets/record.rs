@@ -91,3 +91,18 @@ fn kind(event: &Event) -> String {
         .collect();
     format!("{} {keys:?}", tree["type"])
 }
+
+/// A run that is resumed reads its values from text: it must go on with the very numbers that it had.
+#[test]
+fn a_number_is_read_as_it_was_written() {
+    use rand::{RngExt as _, SeedableRng as _};
+    let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+    for _ in 0..200_000 {
+        let number = f64::from_bits(rng.random());
+        if number.is_finite() {
+            let text = Value::from(number).to_string();
+            let again: Value = serde_json::from_str(&text).expect("a number");
+            assert_eq!(again.as_f64(), Some(number), "{text}");
+        }
+    }
+}

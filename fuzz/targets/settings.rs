@@ -3,6 +3,7 @@
 //! An input holds both, with a line between them. The oracle: nothing panics; what was read is written as a text that reads as the
 //! same; and an agent gets nothing that is not both needed and granted, by rules that are worked out here once more.
 
+use std::str::FromStr;
 use std::sync::LazyLock;
 
 use kennel::grants::{Access, Grants};
@@ -171,22 +172,22 @@ fn no_raised_limit(settings: &Settings, terms: &Terms) {
     for (key, own) in &own {
         let most = &most[key];
         let raised = match (own.as_str(), most.as_str()) {
-            (Some(own), Some(most)) => amount(own) > amount(most),
+            (Some(own), Some(most)) => larger(own, most),
             _ => own.as_integer() > most.as_integer(),
         };
         assert!(!raised, "{key}: {own} where {most} is allowed");
     }
 }
 
-fn amount(text: &str) -> u128 {
-    if let Ok(Bytes(bytes)) = text.parse() {
-        return bytes.into();
+/// Whether one amount is larger than another of the same kind, whichever kind it is.
+fn larger(own: &str, most: &str) -> bool {
+    fn of<T: FromStr + Ord>(own: &str, most: &str) -> Option<bool> {
+        Some(own.parse::<T>().ok()? > most.parse::<T>().ok()?)
     }
-    match (text.parse(), text.parse()) {
-        (Ok(Fuel(fuel)), _) => fuel.into(),
-        (_, Ok(Span(span))) => span.as_nanos(),
-        _ => panic!("`{text}` is no amount"),
-    }
+    let larger = of::<Fuel>(own, most)
+        .or_else(|| of::<Bytes>(own, most))
+        .or_else(|| of::<Span>(own, most));
+    larger.unwrap_or_else(|| panic!("`{own}` and `{most}` are no amounts of one kind"))
 }
 
 fn bare(why: &str) -> String {
