@@ -31,7 +31,7 @@ use self::body::RequestBody;
 use self::connect::Connector;
 use crate::grants::Origin;
 
-/// Bytes of the path and query of a URL.
+/// Bytes of the path and query of a URL: what servers take. No limit of an operator's, like the two below.
 const URL: usize = 8 << 10;
 /// Bytes of all headers of a response, and how many there may be.
 const HEADER_BYTES: usize = 64 << 10;
