@@ -1,5 +1,6 @@
 //! The journals in SQLite: one row for each record, its event as JSON text, and the list of runs kept beside in the same transaction.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use async_trait::async_trait;
@@ -31,7 +32,8 @@ impl RunLog for SqliteStore {
     async fn replay(&self, run: RunId) -> Result<Vec<Stored>> {
         let all = move |db: &Connection| read(db, Some(run), Cursor(0), usize::MAX);
         let records = self.inner.readers.read(all).await?;
-        records.into_iter().collect()
+        let records = records.into_iter().collect::<Result<Vec<_>>>()?;
+        whole(&records).map(|()| records)
     }
 
     async fn head(&self, lane: LaneId) -> Result<Option<Head>> {
@@ -229,6 +231,25 @@ fn stored(row: &Row<'_>) -> Result<Stored> {
             event,
         },
     })
+}
+
+/// Whether nothing is missing between the records of a run: each lane counts them from 1. What was lost at the end is not noticed.
+fn whole(records: &[Stored]) -> Result<()> {
+    let (mut cursor, mut ends) = (None, BTreeMap::new());
+    for stored in records {
+        let end = ends.entry(stored.lane).or_insert(Rev::NONE);
+        if stored.rev.0 != end.0 + 1 || cursor >= Some(stored.cursor) {
+            let reason = format!("it does not follow record {}", end.0);
+            return Err(damaged(
+                &stored.lane.run,
+                &stored.lane.lane,
+                stored.rev,
+                &reason,
+            ));
+        }
+        (cursor, *end) = (Some(stored.cursor), stored.rev);
+    }
+    Ok(())
 }
 
 /// The format of a record, when this code can read it.
