@@ -19,4 +19,4 @@ macro_rules! targets {
     };
 }
 
-targets! { compile component egress event expression flow journal record settings }
+targets! { compile component egress event expression flow journal record settings store }

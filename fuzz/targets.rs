@@ -9,6 +9,7 @@ pub(crate) mod flow;
 pub(crate) mod journal;
 pub(crate) mod record;
 pub(crate) mod settings;
+pub(crate) mod store;
 
 mod play;
 

@@ -52,7 +52,7 @@ fn read(text: &[u8]) -> Option<Value> {
 fn check(input: &[u8]) -> String {
     let text = String::from_utf8_lossy(input);
     drop(flow::named(&text, "folder/own.yaml"));
-    match flow::parse(&text, "hint") {
+    match flow::parse_with(&text, "hint", &OTHERS) {
         Err(problems) => {
             assert!(!problems.is_empty(), "refused without a reason");
             well_placed(&problems, &text);
@@ -66,6 +66,25 @@ fn check(input: &[u8]) -> String {
         }
     }
 }
+
+/// Flows that others may name; one of them goes round in a circle.
+pub(super) static OTHERS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    let others = [
+        (
+            "other.yaml",
+            "kennel: 1\ninput: { type: object }\nagent: a\nwith: \"${{ input.document }}\"\noutput: \"${{ prev }}\"\n",
+        ),
+        (
+            "round.yaml",
+            "kennel: 1\nsequential: [{ agent: a }, { flow: round }]\n",
+        ),
+        ("events.yaml", "kennel: 1\non: { tick: { agent: a } }\n"),
+        ("bad.yaml", "kennel: 1\nagnet: a\n"),
+    ];
+    others
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+        .into()
+});
 
 /// Every diagnostic lies inside `text`, and nothing in it would move a terminal's cursor.
 fn well_placed(problems: &Diagnostics, text: &str) {

@@ -9,7 +9,7 @@ use crate::child;
 use crate::guests::Workspace;
 use crate::step::{announce, step};
 
-const TARGETS: [&str; 9] = [
+const TARGETS: [&str; 10] = [
     "compile",
     "component",
     "egress",
@@ -19,6 +19,7 @@ const TARGETS: [&str; 9] = [
     "journal",
     "record",
     "settings",
+    "store",
 ];
 
 #[derive(clap::Args)]
