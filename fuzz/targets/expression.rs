@@ -12,7 +12,7 @@ use crate::harness::{Maker, Target};
 pub(crate) const TARGET: Target = Target {
     name: "expression",
     ending: "txt",
-    inputs: 1_500,
+    inputs: 500,
     seeds,
     words: include_str!("../words/expression.txt"),
     make,
@@ -46,8 +46,9 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 fn make(maker: &mut Maker<'_>) -> Vec<u8> {
-    match maker.below(4) {
+    match maker.below(5) {
         0 => maker.mutated(),
+        4 => loops(maker),
         1 => {
             let known = maker.known().to_vec();
             let (expression, values) = split(&known);
@@ -128,6 +129,24 @@ fn expression(maker: &mut Maker<'_>, depth: usize) -> String {
             maker.one_of(&[".contains", ".startsWith", ".matches", ".endsWith", ".size"])
         ),
     }
+}
+
+/// Loops inside each other over a long list: without a bound on the work, no machine would come to the end of them.
+fn loops(maker: &mut Maker<'_>) -> Vec<u8> {
+    let mut body = match maker.chance(50) {
+        true => maker.one_of(&["true", "1", "'a'", "[x]"]).to_owned(),
+        false => expression(maker, 2),
+    };
+    for _ in 0..2 + maker.below(4) {
+        let walk = maker.one_of(&[".map", ".filter", ".all", ".exists", ".exists_one"]);
+        body = format!("prev{walk}(x, {body})");
+    }
+    let items = vec![value(maker, 0); 100 + maker.below(2_000)];
+    format!(
+        "{body}\n{}",
+        json!({"prev": items, "input": values()["input"]})
+    )
+    .into_bytes()
 }
 
 /// Any value.

@@ -34,13 +34,26 @@ fn make(maker: &mut Maker<'_>) -> Vec<u8> {
         LazyLock::new(|| Forest::of(seeds().iter().map(Vec::as_slice), read));
     match maker.below(10) {
         0..4 => maker.mutated(),
-        4 => TREES.changed(maker).to_string().into_bytes(),
+        4 => on_one_line(maker, &TREES),
         5..9 => to_yaml(&TREES.changed(maker)).into_bytes(),
         _ => {
             let text = to_yaml(&TREES.changed(maker)).into_bytes();
             maker.mutate(text)
         }
     }
+}
+
+/// All of it on one line, with letters at its beginning that take two bytes each: columns count characters.
+fn on_one_line(maker: &mut Maker<'_>, trees: &Forest) -> Vec<u8> {
+    let mut tree = trees.changed(maker);
+    if let Some(map) = tree.as_object_mut() {
+        map.shift_insert(
+            0,
+            "description".into(),
+            "é".repeat(1 + maker.below(400)).into(),
+        );
+    }
+    tree.to_string().into_bytes()
 }
 
 /// The text as a tree, by the rules that the format has for YAML.

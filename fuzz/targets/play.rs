@@ -26,7 +26,7 @@ static PLANS: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(|| {
     let plan = |text: Vec<u8>| {
         let text = String::from_utf8(text).expect("a flow is text");
         Arc::new(
-            flow::parse(&text, "flow")
+            flow::parse_with(&text, "flow", &super::flow::OTHERS)
                 .unwrap_or_else(|problems| panic!("{}", problems.render("flow", &text, false))),
         )
     };

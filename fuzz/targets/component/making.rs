@@ -26,29 +26,44 @@ struct Have {
     types: u32,
     /// Exports and imports so far; they need names of their own.
     names: u32,
+    /// Whether every section is a valid one, so that those behind and around it are looked at too.
+    careful: bool,
 }
 
 /// A component of some depth.
 pub(super) fn component(maker: &mut Maker<'_>) -> Vec<u8> {
-    let depth = match maker.chance(5) {
-        true => 4 + maker.below(10),
+    let careful = maker.chance(50);
+    let depth = match maker.chance(if careful { 30 } else { 5 }) {
+        true => 3 + maker.below(10),
         false => maker.below(3),
     };
-    make(maker, depth).finish()
+    make(maker, depth, careful).finish()
 }
 
-fn make(maker: &mut Maker<'_>, depth: usize) -> Component {
+fn make(maker: &mut Maker<'_>, depth: usize, careful: bool) -> Component {
     let mut component = Component::new();
-    let mut have = Have::default();
+    let mut have = Have {
+        careful,
+        ..Have::default()
+    };
     for _ in 0..1 + maker.below(10) {
         section(maker, &mut component, &mut have, depth);
+    }
+    if careful && depth > 0 {
+        inner(maker, &mut component, &mut have, depth);
     }
     component
 }
 
+fn inner(maker: &mut Maker<'_>, to: &mut Component, have: &mut Have, depth: usize) {
+    let inner = make(maker, depth - 1, have.careful);
+    to.section(&NestedComponentSection(&inner));
+    have.components += 1;
+}
+
 /// The index of one of `count` things; seldom of one that is not there.
 fn one(maker: &mut Maker<'_>, count: u32) -> u32 {
-    match maker.chance(2) {
+    match maker.below(200) == 0 {
         true => count + maker.below(3) as u32,
         false => maker.below(count.max(1) as usize) as u32,
     }
@@ -61,16 +76,12 @@ fn section(maker: &mut Maker<'_>, to: &mut Component, have: &mut Have, depth: us
             to.section(&ModuleSection(&module));
             have.modules += 1;
         }
-        2 if depth > 0 => {
-            let inner = make(maker, depth - 1);
-            to.section(&NestedComponentSection(&inner));
-            have.components += 1;
-        }
+        2 if depth > 0 && !have.careful => inner(maker, to, have, depth),
         3 if have.modules > 0 => core_instances(maker, to, have),
-        4 if have.components > 0 => instances(maker, to, have),
+        4 if have.components > 0 && !have.careful => instances(maker, to, have),
         5 | 6 => types(maker, to, have),
-        7 if have.core_instances > 0 => core_aliases(maker, to, have),
-        8 if have.types > 0 => canonical(maker, to, have),
+        7 if have.core_instances > 0 && !have.careful => core_aliases(maker, to, have),
+        8 if have.types > 0 && !have.careful => canonical(maker, to, have),
         9 => imports(maker, to, have),
         10 => exports(maker, to, have),
         11 if maker.chance(20) => {
@@ -80,6 +91,7 @@ fn section(maker: &mut Maker<'_>, to: &mut Component, have: &mut Have, depth: us
                 data: (&data[..]).into(),
             });
         }
+        _ if have.careful => {}
         _ => outer_alias(maker, to, have),
     }
 }
@@ -123,7 +135,7 @@ fn instances(maker: &mut Maker<'_>, to: &mut Component, have: &mut Have) {
 
 fn value_type(maker: &mut Maker<'_>, have: &Have) -> ComponentValType {
     use PrimitiveValType as P;
-    match maker.chance(40) && have.types > 0 {
+    match maker.chance(40) && have.types > 0 && !have.careful {
         true => ComponentValType::Type(one(maker, have.types)),
         false => maker
             .one_of(&[P::Bool, P::U8, P::S64, P::F32, P::Char, P::String, P::U32])
@@ -135,7 +147,7 @@ fn types(maker: &mut Maker<'_>, to: &mut Component, have: &mut Have) {
     let mut section = ComponentTypeSection::new();
     for _ in 0..1 + maker.below(5) {
         let ty = value_type(maker, have);
-        match maker.below(9) {
+        match maker.below(if have.careful { 4 } else { 9 }) {
             0..4 => {
                 let result = maker.chance(50).then(|| value_type(maker, have));
                 let params = vec![("a", ty), ("b", value_type(maker, have))];
@@ -204,7 +216,7 @@ fn imports(maker: &mut Maker<'_>, to: &mut Component, have: &mut Have) {
     let mut section = ComponentImportSection::new();
     for _ in 0..1 + maker.below(3) {
         let name = name(maker, have);
-        if have.types > 0 && maker.chance(80) {
+        if have.types > 0 && (have.careful || maker.chance(80)) {
             section.import(
                 name.as_str(),
                 ComponentTypeRef::Func(one(maker, have.types)),
@@ -231,7 +243,8 @@ fn exports(maker: &mut Maker<'_>, to: &mut Component, have: &mut Have) {
             (ComponentExportKind::Module, have.modules),
             (ComponentExportKind::Component, have.components),
         ]);
-        if count == 0 {
+        let plain = matches!(kind, ComponentExportKind::Func | ComponentExportKind::Type);
+        if count == 0 || (have.careful && !plain) {
             continue;
         }
         let name = name(maker, have);
@@ -267,6 +280,7 @@ fn name(maker: &mut Maker<'_>, have: &mut Have) -> String {
     have.names += 1;
     let n = have.names;
     match maker.below(12) {
+        _ if have.careful => format!("n{n}"),
         0 => format!("a:b/c{n}@0.1.{n}"),
         1 => format!("wasi:http/types@0.2.{n}"),
         2 => "x".repeat(maker.below(400)),
