@@ -31,7 +31,7 @@ use self::body::RequestBody;
 use self::connect::Connector;
 use crate::grants::Origin;
 
-/// Bytes of the path and query of a URL.
+/// Bytes of the path and query of a URL: what servers take. No limit of an operator's, like the two below.
 const URL: usize = 8 << 10;
 /// Bytes of all headers of a response, and how many there may be.
 const HEADER_BYTES: usize = 64 << 10;
@@ -94,6 +94,20 @@ impl Egress {
         Self {
             connector: Connector::new(resolve),
         }
+    }
+
+    /// Where [`send`](Self::send) would connect to, in this order: for tests that try many requests without sending one.
+    ///
+    /// # Errors
+    /// What it would fail with before it connects.
+    #[doc(hidden)]
+    pub async fn would_reach<B>(
+        &self,
+        allowed: &[Origin],
+        request: &Request<B>,
+    ) -> Result<Vec<SocketAddr>, EgressError> {
+        let origin = check(allowed, request)?;
+        self.connector.addresses(&origin).await
     }
 
     /// Sends `request` when its origin is one of `allowed`, and gives the response as soon as its head is there.

@@ -67,6 +67,10 @@ limits! {
     fuel: Fuel = Fuel(5_000_000_000), OutOfFuel;
     /// Wall time of one task, waiting for host calls included.
     timeout: Span = Span(Duration::from_secs(60)), Deadline;
+    /// Fuel for presenting itself when the agent is loaded: less than for a task, because nobody waits for it longer.
+    describe_fuel: Fuel = Fuel(2_000_000_000), OutOfFuel;
+    /// Wall time of presenting itself.
+    describe_timeout: Span = Span(Duration::from_secs(5)), Deadline;
     /// Bytes over all memories and tables of one task together.
     memory: Bytes = Bytes(64 * MIB), OutOfMemory;
     /// Elements of any one table.
@@ -117,6 +121,10 @@ limits! {
     http_response: Bytes = Bytes(16 * MIB), TooMuchData;
     /// Wall time until an HTTP connection stands, TLS included.
     http_connect: Span = Span(Duration::from_secs(5)), Deadline;
+    /// Wall time from an HTTP request to the head of its response.
+    http_first_byte: Span = Span(Duration::from_secs(30)), Deadline;
+    /// Wall time between two pieces of an HTTP response's body.
+    http_gap: Span = Span(Duration::from_secs(10)), Deadline;
     /// Wall time of a whole HTTP exchange.
     http_timeout: Span = Span(Duration::from_secs(60)), Deadline;
     /// How deep agents may call agents.
@@ -153,15 +161,19 @@ impl Limits {
         for (key, span) in [
             ("timeout", self.timeout),
             ("host-call-timeout", self.host_call_timeout),
+            ("describe-timeout", self.describe_timeout),
             ("http-connect", self.http_connect),
+            ("http-first-byte", self.http_first_byte),
+            ("http-gap", self.http_gap),
             ("http-timeout", self.http_timeout),
         ] {
             let range = "from 1ms to 366days";
             let fits = (Duration::from_millis(1)..=Span::LONGEST).contains(&span.0);
             within(key, &span, fits, range)?;
         }
-        let fuel = self.fuel;
-        within("fuel", &fuel, fuel.0 >= 1, "at least 1")?;
+        for (key, fuel) in [("fuel", self.fuel), ("describe-fuel", self.describe_fuel)] {
+            within(key, &fuel, fuel.0 >= 1, "at least 1")?;
+        }
         let memory = self.memory;
         within("memory", &memory, memory.0 >= PAGE, "at least 64KiB")?;
         let elements = self.table_elements;
@@ -230,7 +242,11 @@ mod tests {
             ("timeout", "'0s'", "'1ms'"),
             ("timeout", "'999us'", "'366days'"),
             ("host-call-timeout", "'0s'", "'1ms'"),
+            ("describe-fuel", "0", "1"),
+            ("describe-timeout", "'0s'", "'1ms'"),
             ("http-connect", "'0s'", "'1ms'"),
+            ("http-first-byte", "'0s'", "'1ms'"),
+            ("http-gap", "'0s'", "'1ms'"),
             ("http-timeout", "'0s'", "'1ms'"),
         ] {
             let limits = |value| {

@@ -41,7 +41,6 @@ mod wasi;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
@@ -72,10 +71,6 @@ use crate::limits::Limits;
 use crate::payload::Payload;
 use crate::slots::Priority;
 use crate::store::SharedBackend;
-
-/// What an agent may use to present itself: less than for a task, because nobody waits for it longer.
-const DESCRIBE_FUEL: u64 = 2_000_000_000;
-const DESCRIBE_TIME: Duration = Duration::from_secs(5);
 
 /// What all plugins of one host share.
 pub struct Host {
@@ -173,12 +168,13 @@ impl Sandbox {
         let Some(indices) = &self.exports.card else {
             return Ok(None);
         };
+        let limits = &self.plugin.limits;
         let errand = Errand {
             task_id: Arc::from("describe"),
             inputs: Vec::new(),
-            deadline: Instant::now() + self.plugin.limits.timeout.0.min(DESCRIBE_TIME),
+            deadline: Instant::now() + limits.timeout.min(limits.describe_timeout).0,
             bounds: Bounds {
-                fuel: Some(DESCRIBE_FUEL),
+                fuel: Some(limits.describe_fuel.0),
                 memory: None,
             },
             lineage: Lineage::default(),

@@ -130,16 +130,24 @@ pub struct Manifest {
 impl Settings {
     /// Reads `path`; the settings of a file that is not there are all absent.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        let mut settings: Self = read(path)?.unwrap_or_default();
-        let invalid = |reason| SettingsError::Invalid {
-            path: path.into(),
-            reason,
+        let mut settings = match read(path)? {
+            None => Self::default(),
+            Some(bytes) => from_bytes(path, &bytes, Self::read)?,
         };
-        settings.limits().check().map_err(invalid)?;
-        settings.host.check().map_err(invalid)?;
         let base = path.parent().unwrap_or(Path::new(""));
         settings.agents = settings.agents.map(|agents| base.join(agents));
         settings.store.path = settings.store.path.map(|store| base.join(store));
+        Ok(settings)
+    }
+
+    /// Reads the text of such a file. Paths stay as they are written.
+    ///
+    /// # Errors
+    /// Where it says something that it may not, and why.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let settings: Self = parse(text)?;
+        settings.limits().check()?;
+        settings.host.check()?;
         Ok(settings)
     }
 
@@ -179,28 +187,30 @@ impl Manifest {
     /// Reads the manifest at `path`; `None` when there is none. Its author is not trusted: it is opened as carefully as the plugin, and
     /// its policies have the bounds that those of a flow have.
     pub fn load(path: &Path) -> Result<Option<Self>, SettingsError> {
-        let manifest: Option<Self> = match read_plugin(path, MAX_FILE) {
-            Ok((bytes, _)) => Some(from_bytes(path, &bytes)?),
-            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => {
-                return Err(SettingsError::Unreadable {
-                    path: path.into(),
-                    reason: error.to_string(),
-                });
+        match read_plugin(path, MAX_FILE) {
+            Ok((bytes, _)) => from_bytes(path, &bytes, Self::read).map(Some),
+            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
             }
-        };
-        if let Some(manifest) = &manifest {
-            let invalid = |reason| SettingsError::Invalid {
+            Err(error) => Err(SettingsError::Unreadable {
                 path: path.into(),
-                reason,
-            };
-            manifest.defaults.check().map_err(invalid)?;
+                reason: error.to_string(),
+            }),
         }
+    }
+
+    /// Reads the text of such a file.
+    ///
+    /// # Errors
+    /// Where it says something that it may not, and why.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let manifest: Self = parse(text)?;
+        manifest.defaults.check()?;
         Ok(manifest)
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SettingsError> {
+fn read(path: &Path) -> Result<Option<Vec<u8>>, SettingsError> {
     let unreadable = |reason: String| SettingsError::Unreadable {
         path: path.into(),
         reason,
@@ -218,16 +228,20 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SettingsError> {
     if bytes.len() as u64 > MAX_FILE {
         return Err(unreadable("it is larger than 1 MiB".into()));
     }
-    from_bytes(path, &bytes).map(Some)
+    Ok(Some(bytes))
 }
 
-fn from_bytes<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, SettingsError> {
-    let invalid = |reason| SettingsError::Invalid {
-        path: path.into(),
-        reason,
-    };
-    let text = std::str::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8 text".into()))?;
-    parse(text).map_err(invalid)
+fn from_bytes<T>(
+    path: &Path,
+    bytes: &[u8],
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, SettingsError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned());
+    text.and_then(read)
+        .map_err(|reason| SettingsError::Invalid {
+            path: path.into(),
+            reason,
+        })
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {

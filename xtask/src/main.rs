@@ -7,6 +7,7 @@ mod cargo;
 mod child;
 mod collect;
 mod demo;
+mod fuzz;
 mod guests;
 mod load;
 #[cfg_attr(
@@ -42,6 +43,9 @@ enum Chore {
     Plugins,
     /// Put the host under load: 10 000 agents at once, 100 000 tasks, none of them lost
     Load,
+    /// Try the host's parsers and decoders with made-up input
+    #[command(long_about = fuzz::ABOUT)]
+    Fuzz(fuzz::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -51,7 +55,9 @@ Examples:
   cargo xtask test                                    run every test
   cargo xtask test -- -p kennel breaker               run some: after -- as for cargo test
   cargo xtask plugins                                 only build the agents
-  cargo xtask load                                    see what the host bears, in less than a minute";
+  cargo xtask load                                    see what the host bears, in less than a minute
+  cargo xtask fuzz                                    try every target for five seconds
+  cargo xtask fuzz flow journal --seconds 3600        try two of them for an hour";
 
 fn main() -> ExitCode {
     let chore = Cli::parse().chore;
@@ -60,6 +66,7 @@ fn main() -> ExitCode {
         Chore::Test(args) => suite::run(&args),
         Chore::Plugins => plugins(),
         Chore::Load => load::run(),
+        Chore::Fuzz(args) => fuzz::run(&args),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

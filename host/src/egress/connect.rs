@@ -13,9 +13,9 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use super::{EgressError, Resolver, address};
 use crate::grants::{Origin, OriginHost};
 
-/// How long finding an address may take.
+/// How long finding an address may take. A part of the time to connect, which is the limit that an operator sets.
 const RESOLVE: Duration = Duration::from_secs(2);
-/// Addresses that are tried, one after the other.
+/// Addresses that are tried, one after the other, all of them within the time to connect.
 const TRIED: usize = 4;
 
 /// Makes connections. Cloning is cheap.
@@ -58,7 +58,7 @@ impl Connector {
     }
 
     /// The addresses that may be connected to. They are not looked up again, so an answer that changes changes nothing.
-    async fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, EgressError> {
+    pub(super) async fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, EgressError> {
         let name = match &origin.host {
             OriginHost::Address(address) => {
                 return Ok(vec![SocketAddr::new(*address, origin.port)]);

@@ -255,6 +255,13 @@ pub(super) const ROUTE: &[Key] = &[required(
     "Steps with `if`, and a last `else`; the first that fits runs.",
 )];
 
+/// The last arm of a `route`, when it is not a step with `if`.
+pub(super) const OTHERWISE: &[Key] = &[required(
+    "else",
+    Shape::Step,
+    "The step that runs when no condition holds.",
+)];
+
 pub(super) const REPEAT: &[Key] = &[required(
     "repeat",
     Shape::Map(ROUNDS),

@@ -256,6 +256,24 @@ impl<'s> Lower<'s> {
         }
     }
 
+    /// A name. A number is none: `007` and `0x7` would be the same one.
+    pub(super) fn name<T: FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        node: &Node,
+        what: &str,
+    ) -> Option<T> {
+        if let What::Number(number) = &node.what {
+            let hint = "a name that looks like a number stands in quotes";
+            self.problem(
+                node.at.clone(),
+                format!("`{number}` should be {what}"),
+                hint,
+            );
+            return None;
+        }
+        self.parsed(node, what)
+    }
+
     /// What a text (or a number) stands for, by its own parser.
     pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(
         &mut self,

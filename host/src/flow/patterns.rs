@@ -43,7 +43,7 @@ impl Lower<'_> {
             ("route", Some(node)) => Kind::Route(self.arms(node, step)),
             ("repeat", Some(node)) => self.repeat(node, step),
             ("flow", Some(node)) => self.sub_flow(node),
-            ("emit", Some(node)) => match self.parsed(node, "the type of an event") {
+            ("emit", Some(node)) => match self.name(node, "the type of an event") {
                 Some(event) => Kind::Emit(event),
                 None => Kind::Sequential(Vec::new()),
             },
@@ -153,11 +153,15 @@ impl Lower<'_> {
         }
         let mut arms = Vec::new();
         for (child, item) in items.iter().enumerate() {
-            let otherwise = match &item.what {
-                What::Map(entries) => Fields(entries).entry("else"),
-                _ => None,
-            };
-            if let Some((key, step)) = otherwise {
+            if let What::Map(entries) = &item.what
+                && let Some((key, step)) = Fields(entries).entry("else")
+            {
+                let hint = "everything about the step stands below `else`";
+                self.only(
+                    &Fields(entries),
+                    &[keys::OTHERWISE],
+                    &[(keys::COMMON, hint)],
+                );
                 if child + 1 < items.len() {
                     let hint = "what stands after it is never reached";
                     self.problem(key.at.clone(), "`else` is the last arm", hint);
@@ -275,7 +279,7 @@ impl Lower<'_> {
     ) -> Option<StepRef> {
         self.hidden(parent, child, name, node, |lower, owner| {
             let mut call = if let What::Text(_) = node.what {
-                let agent = lower.parsed(node, "the name of an agent")?;
+                let agent = lower.name(node, "the name of an agent")?;
                 lower
                     .calls
                     .push(super::check::CallSite::of(&agent, node.at.clone()));

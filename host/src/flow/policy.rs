@@ -283,7 +283,7 @@ impl Lower<'_> {
 
     fn fallback(&mut self, node: &Node, owner: Owner) -> Option<Fallback> {
         if let What::Text(_) = node.what {
-            let agent = self.parsed(node, "the name of an agent")?;
+            let agent = self.name(node, "the name of an agent")?;
             self.calls
                 .push(super::check::CallSite::of(&agent, node.at.clone()));
             let call = CallStep {

@@ -42,7 +42,7 @@ impl Lower<'_> {
             None => Some(DEGRADE_ABOVE),
         };
         let skill_node = fields.get("skill");
-        let skill = skill_node.and_then(|node| self.parsed(node, "the name of a skill"));
+        let skill = skill_node.and_then(|node| self.name(node, "the name of a skill"));
         let Some(to) = fields.get("to") else {
             self.problem(
                 node.at.clone(),
@@ -51,7 +51,7 @@ impl Lower<'_> {
             );
             return None;
         };
-        let agent: crate::id::AgentName = self.parsed(to, "the name of an agent")?;
+        let agent: crate::id::AgentName = self.name(to, "the name of an agent")?;
         self.calls.push(CallSite {
             skill: skill.clone().zip(skill_node.map(|node| node.at.clone())),
             ..CallSite::of(&agent, to.at.clone())

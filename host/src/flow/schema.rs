@@ -120,12 +120,7 @@ fn shape(shape: Shape) -> Value {
         Shape::OneOf(words) => json!({ "enum": words }),
         Shape::Step => json!({ "$ref": "#/$defs/step" }),
         Shape::Arms => {
-            let otherwise = json!({
-                "type": "object",
-                "required": ["else"],
-                "properties": { "else": { "$ref": "#/$defs/step" } },
-                "additionalProperties": false,
-            });
+            let otherwise = object(&[keys::OTHERWISE]);
             let arm = json!({ "allOf": [{ "$ref": "#/$defs/step" }, { "required": ["if"] }] });
             json!({ "type": "array", "minItems": 1, "items": { "anyOf": [arm, otherwise] } })
         }

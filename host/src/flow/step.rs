@@ -272,7 +272,7 @@ impl Lower<'_> {
             .get(name)
             .filter(|_| ["agent", "skill"].contains(&name));
         let (id, at, chosen) = match (node, agent) {
-            (Some(node), _) => (self.parsed(node, "an id"), node.at.clone(), true),
+            (Some(node), _) => (self.name(node, "an id"), node.at.clone(), true),
             // A bad agent name is told where the agent is read.
             (None, Some(agent)) => match &agent.what {
                 What::Text(text) => (text.parse().ok(), agent.at.clone(), false),
@@ -349,7 +349,7 @@ impl Lower<'_> {
             }
             None => {
                 let skill = fields.get("skill");
-                let skill = skill.and_then(|node| self.parsed(node, "the name of a skill"));
+                let skill = skill.and_then(|node| self.name(node, "the name of a skill"));
                 (Callee::Skilled, skill)
             }
         };
@@ -368,10 +368,10 @@ impl Lower<'_> {
     pub(super) fn callee(&mut self, fields: &Fields<'_>) -> (AgentName, Option<SkillName>) {
         let agent_node = fields.get("agent");
         let agent: Option<AgentName> =
-            agent_node.and_then(|node| self.parsed(node, "the name of an agent"));
+            agent_node.and_then(|node| self.name(node, "the name of an agent"));
         let skill_node = fields.get("skill");
         let skill: Option<SkillName> =
-            skill_node.and_then(|node| self.parsed(node, "the name of a skill"));
+            skill_node.and_then(|node| self.name(node, "the name of a skill"));
         if let (Some(agent), Some(node)) = (&agent, agent_node) {
             self.calls.push(CallSite {
                 agent: agent.clone(),

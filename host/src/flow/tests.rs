@@ -153,6 +153,7 @@ fn structure_mistakes() {
             "sequential: [{agent: a, sequential: [{agent: b}]}]",
             "sequential: [{agnet: a}]",
             "sequential: [{route: []}]",
+            "sequential: [{route: [{if: 'true', agent: a}, {else: {agent: b}, id: x, fi: 1}]}]",
             "sequential: [{agent: a, on-error: continue, wiht: 1, zzz: 2}]",
             "sequential: [{parallel: [{agent: a}], timeout: 3s, skill: x}]",
             "sequential: [{agent: a, require: any}]",
@@ -160,6 +161,8 @@ fn structure_mistakes() {
             "id: main\nagent: a\nif: 'true'",
             "agent: a\nagent: b",
             "agent: [a]",
+            "agent: 007",
+            "sequential: [{agent: a, id: 1.5}, {emit: 2}]",
             "agent: 'no such\u{1b}[31m name'",
             "name: ''\nagent: a",
             "agent: a\npolicies: []",
@@ -176,6 +179,8 @@ fn structure_mistakes() {
             2:25 `sequential`: a step has exactly one of `agent`, `skill`, `sequential`, `parallel`, `hierarchical`, `pipeline`, `route`, `repeat`, `flow`, `emit`, `approve` (there is `agent` already; put both into a `sequential` or `parallel` list)
             2:15 `agnet`: unknown key `agnet` (did you mean `agent`?)
             2:22 `[`: the list of arms is empty (write for example `- if: size(prev) > 100` and a step)
+            2:66 `id`: `id` does not belong here (everything about the step stands below `else`)
+            2:73 `fi`: unknown key `fi` (known are `else`)
             2:45 `wiht`: unknown key `wiht` (did you mean `with`?)
             2:54 `zzz`: unknown key `zzz` (known are `id`, `with`, `if`, `output`, `on-error`, `agent`, `skill`, `sequential`, `parallel`, `hierarchical`, `pipeline`, `route`, `repeat`, `flow`, `emit`, `approve`, `agent`, `skill`, `policy`, `timeout`, `retry`, `fallback`, `cache`, `limits`, `deadline`, `circuit-breaker`, `degrade`, `batch`, `priority`)
             2:39 `timeout`: `timeout` does not belong here (policies stand on the agents inside a group)
@@ -186,6 +191,9 @@ fn structure_mistakes() {
             4:1 `if`: `if` does not belong here (the outermost step has no `id` and no `if`; put it into a `sequential`)
             3:1 `agent`: the key `agent` stands twice (the first one is on line 2)
             2:8 `[`: a list stands here, but should be the name of an agent
+            2:8 `007`: `7.0` should be the name of an agent (a name that looks like a number stands in quotes)
+            2:29 `1.5`: `1.5` should be an id (a name that looks like a number stands in quotes)
+            2:42 `2`: `2` should be the type of an event (a name that looks like a number stands in quotes)
             2:16 ``: unexpected character: `\u{1b}'
             2:7 `''`: an empty text stands here, but should be a name
             3:11 `[`: a list stands here, but should be named sets of policies, which is a map

@@ -26,10 +26,8 @@ use super::task::Task;
 use crate::egress::{EgressError, ExchangeBounds};
 use crate::failure::{Failure, FailureKind};
 
-/// Waits inside one exchange that an agent may shorten but not lengthen.
-const FIRST_BYTE: Duration = Duration::from_secs(30);
-const GAP: Duration = Duration::from_secs(10);
-/// Bytes of all headers of one message, as the guest's side counts them.
+/// Bytes of all headers of one message, as the guest's side counts them. No limit of an operator's: servers stop at less, and nothing
+/// that an agent does gets better with more.
 const FIELDS: usize = 64 << 10;
 /// Bytes of one write to a request's body.
 const CHUNK: usize = 64 << 10;
@@ -126,12 +124,13 @@ impl Hooks {
 
     fn bounds(&self, options: RequestOptions) -> ExchangeBounds {
         let limits = &self.plugin.limits;
+        // An agent may shorten its waits and not lengthen them.
         let shorter =
             |asked: Option<Duration>, own: Duration| asked.map_or(own, |asked| asked.min(own));
         ExchangeBounds {
             connect: shorter(options.connect_timeout, limits.http_connect.0),
-            first_byte: shorter(options.first_byte_timeout, FIRST_BYTE),
-            gap: shorter(options.between_bytes_timeout, GAP),
+            first_byte: shorter(options.first_byte_timeout, limits.http_first_byte.0),
+            gap: shorter(options.between_bytes_timeout, limits.http_gap.0),
             deadline: self.deadline.min(Instant::now() + limits.http_timeout.0),
             request: limits.http_request.0,
             response: limits.http_response.0,
@@ -253,5 +252,7 @@ fn of_egress(error: EgressError) -> Error {
     }
 }
 
+#[cfg(test)]
+pub(super) mod scene;
 #[cfg(test)]
 mod tests;

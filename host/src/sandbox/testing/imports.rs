@@ -106,6 +106,17 @@ pub(in crate::sandbox) fn with_fields(
     fields: &str,
     handle: &str,
 ) -> String {
+    let guest = Guest {
+        imports,
+        fields,
+        handle,
+        ..Guest::default()
+    };
+    calling(functions, guest)
+}
+
+/// `guest`, which calls `functions` of what it imports.
+pub(in crate::sandbox) fn calling(functions: &[(&str, &str, &str)], guest: Guest<'_>) -> String {
     let (mut lowered, mut with, mut core_imports) = (String::new(), String::new(), String::new());
     for (instance, name, ty) in functions {
         let id = name.rsplit('.').next().unwrap_or(name);
@@ -119,13 +130,10 @@ pub(in crate::sandbox) fn with_fields(
     }
     let with = format!(r#"(with "host" (instance {with}))"#);
     Guest {
-        imports,
         lowered: &lowered,
         with: &with,
         core_imports: &core_imports,
-        fields,
-        handle,
-        ..Guest::default()
+        ..guest
     }
     .wat()
 }

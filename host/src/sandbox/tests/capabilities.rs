@@ -362,7 +362,7 @@ async fn clocks_are_coarse_and_random_bytes_bounded() {
     );
 }
 
-const BLOCK: (&str, &str, &str) = ("poll", "[method]pollable.block", "(param i32)");
+pub(super) const BLOCK: (&str, &str, &str) = ("poll", "[method]pollable.block", "(param i32)");
 pub(super) const SUBSCRIBE: (&str, &str, &str) =
     ("clock", "subscribe-duration", "(param i64) (result i32)");
 

@@ -1,9 +1,11 @@
 //! How an agent presents itself.
 
+use super::capabilities::{BLOCK, SUBSCRIBE};
 use super::limits;
 use crate::failure::FailureKind;
 use crate::sandbox::testing::Kennel;
 use crate::sandbox::testing::guest::{ECHO, Guest, handle};
+use crate::sandbox::testing::imports::{CLOCKS, calling};
 use crate::units::Fuel;
 
 #[tokio::test]
@@ -19,12 +21,8 @@ async fn an_agent_without_a_card_describes_nothing() {
     );
 }
 
-/// `describe` answers with the card that the core function `describe` left; its texts are data of the module.
-fn presenting(describe: &str, name: &str) -> String {
-    let fields = format!(
-        r#"(data (i32.const 1024) "{name}1.0says hello") (func (export "describe") (result i32) {describe})"#
-    );
-    let exports = r#"
+/// The function `describe` of the core module as `kennel:agent/card`.
+const EXPORTS: &str = r#"
   (type $skill' (record (field "name" string) (field "description" string) (field "input-schema" (option string))
     (field "output-schema" (option string)) (field "tags" (list string))))
   (type $card' (record (field "name" string) (field "version" string) (field "description" string) (field "skills" (list $skill'))))
@@ -44,24 +42,56 @@ fn presenting(describe: &str, name: &str) -> String {
   (instance $card (instantiate $card (with "import-type-skill" (type $skill')) (with "import-type-agent-card" (type $card'))
     (with "import-func-describe" (func $describe))))
   (export "kennel:agent/card@0.1.0" (instance $card))"#;
+
+/// The body of a `describe` that presents the agent by the texts that [`described`] puts into its memory.
+const CARD: &str = "(i32.store (i32.const 64) (i32.const 1024)) (i32.store (i32.const 68) (i32.const 7))
+        (i32.store (i32.const 72) (i32.const 1031)) (i32.store (i32.const 76) (i32.const 3))
+        (i32.store (i32.const 80) (i32.const 1034)) (i32.store (i32.const 84) (i32.const 10))
+        (i32.store (i32.const 88) (i32.const 0)) (i32.store (i32.const 92) (i32.const 0)) (i32.const 64)";
+
+/// The fields of a core module whose `describe` has this body.
+fn described(describe: &str, name: &str) -> String {
+    format!(
+        r#"(data (i32.const 1024) "{name}1.0says hello") (func (export "describe") (result i32) {describe})"#
+    )
+}
+
+/// `describe` answers with the card that the core function `describe` left; its texts are data of the module.
+fn presenting(describe: &str, name: &str) -> String {
     Guest {
-        fields: &fields,
-        exports,
+        fields: &described(describe, name),
+        exports: EXPORTS,
         handle: ECHO,
         ..Guest::default()
     }
     .wat()
 }
 
+/// Presents itself after a thousand rounds of a loop.
+pub(super) fn presents_after_work() -> String {
+    let work = "(local $n i32) (loop $more
+        (br_if $more (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 1000))))";
+    presenting(&format!("{work} {CARD}"), "greeter")
+}
+
+/// Presents itself after a second's sleep.
+pub(super) fn presents_after_sleep() -> String {
+    let sleep = "(call $block (call $subscribe-duration (i64.const 1000000000)))";
+    let guest = Guest {
+        imports: CLOCKS,
+        fields: &described(&format!("{sleep} {CARD}"), "greeter"),
+        exports: EXPORTS,
+        handle: ECHO,
+        ..Guest::default()
+    };
+    calling(&[SUBSCRIBE, BLOCK], guest)
+}
+
 #[tokio::test]
 async fn an_agent_presents_itself_within_its_own_limits() {
     let kennel = Kennel::new();
-    let card = "(i32.store (i32.const 64) (i32.const 1024)) (i32.store (i32.const 68) (i32.const 7))
-        (i32.store (i32.const 72) (i32.const 1031)) (i32.store (i32.const 76) (i32.const 3))
-        (i32.store (i32.const 80) (i32.const 1034)) (i32.store (i32.const 84) (i32.const 10))
-        (i32.store (i32.const 88) (i32.const 0)) (i32.store (i32.const 92) (i32.const 0)) (i32.const 64)";
     let described = kennel
-        .agent(&presenting(card, "greeter"))
+        .agent(&presenting(CARD, "greeter"))
         .describe()
         .await
         .expect("described")
@@ -71,7 +101,7 @@ async fn an_agent_presents_itself_within_its_own_limits() {
         ("greeter", "1.0")
     );
     let error = kennel
-        .agent(&presenting(card, "gree er"))
+        .agent(&presenting(CARD, "gree er"))
         .describe()
         .await
         .unwrap_err();

@@ -1,5 +1,6 @@
 //! The journals in SQLite: one row for each record, its event as JSON text, and the list of runs kept beside in the same transaction.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use async_trait::async_trait;
@@ -29,9 +30,12 @@ impl RunLog for SqliteStore {
     }
 
     async fn page(&self, run: RunId, after: Cursor, limit: usize) -> Result<Vec<Stored>> {
-        let page = move |db: &Connection| read(db, Some(run), after, limit);
-        let records = self.inner.readers.read(page).await?;
-        records.into_iter().collect()
+        let page = move |db: &Connection| {
+            let records = read(db, Some(run), after, limit)?;
+            let records = records.into_iter().collect::<Result<Vec<_>>>()?;
+            whole(db, &records).map(|()| records)
+        };
+        self.inner.readers.read(page).await
     }
 
     async fn head(&self, lane: LaneId) -> Result<Option<Head>> {
@@ -228,6 +232,40 @@ fn stored(row: &Row<'_>) -> Result<Stored> {
             version,
             event,
         },
+    })
+}
+
+/// Whether nothing is missing before and between the records of a page: each lane counts them from 1. What was lost at the end is not
+/// noticed.
+fn whole(db: &Connection, records: &[Stored]) -> Result<()> {
+    let mut ends = BTreeMap::new();
+    for stored in records {
+        let LaneId { run, lane } = stored.lane;
+        let before = match ends.get(&lane) {
+            Some(end) => *end,
+            None => place(db, stored.lane, stored.rev.0.saturating_sub(1))?,
+        };
+        if before.0 + 1 != stored.rev.0 || before.1 >= stored.cursor {
+            let reason = format!("it does not follow record {}", before.0);
+            return Err(damaged(&run, &lane, stored.rev, &reason));
+        }
+        ends.insert(lane, (stored.rev.0, stored.cursor));
+    }
+    Ok(())
+}
+
+/// A record's number in its lane and its place among all; that before the first when there is no such record.
+fn place(db: &Connection, lane: LaneId, rev: u64) -> Result<(u64, Cursor)> {
+    let found = db
+        .prepare_cached("SELECT gseq FROM events WHERE run = ?1 AND lane = ?2 AND rev = ?3")?
+        .query_row(
+            params![lane.run.to_string(), lane.lane.to_string(), integer(rev)],
+            |row| row.get::<_, i64>(0),
+        )
+        .optional()?;
+    Ok(match found {
+        Some(gseq) => (rev, Cursor(natural(gseq)?)),
+        None => (0, Cursor(0)),
     })
 }
 

@@ -241,6 +241,38 @@ async fn large_blobs_are_files_and_small_ones_are_not() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_missing_or_out_of_place_is_noticed() {
+    for (change, place) in [
+        (
+            "DELETE FROM events WHERE rev = 2",
+            "record 3: it does not follow record 1",
+        ),
+        (
+            "DELETE FROM events WHERE rev = 1",
+            "record 2: it does not follow record 0",
+        ),
+        (
+            "UPDATE events SET rev = 9 WHERE rev = 2",
+            "record 9: it does not follow record 1",
+        ),
+        (
+            "UPDATE events SET gseq = 99 WHERE rev = 1",
+            "record 2: it does not follow record 1",
+        ),
+    ] {
+        let (dir, store) = open();
+        let lane = new_lane();
+        let records = [run_started("f"), step_started(1), step_started(2)];
+        append(&store, lane, 0, &records).await.unwrap();
+        raw(&dir).execute(change, []).unwrap();
+        let Err(StoreError::Damaged(text)) = store.log().replay(lane.run).await else {
+            panic!("{change} was not noticed");
+        };
+        assert!(text.ends_with(place), "{change}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn bytes_that_have_changed_are_damaged_in_a_file_and_in_the_table() {
     let (dir, store) = open();
     let small = store.blobs().put("small".into()).await.unwrap();
