@@ -13,6 +13,7 @@ mod host;
 mod input;
 mod progress;
 mod recording;
+mod reload;
 mod replay;
 mod report;
 mod run;

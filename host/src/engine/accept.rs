@@ -15,8 +15,10 @@ use crate::store::StoreError;
 pub enum Accepted {
     /// It did not exist before.
     New,
-    /// It was accepted before, and has not ended.
+    /// It was accepted before with the same agents, and has not ended.
     Open,
+    /// It was accepted before with other versions of its agents, and has not ended.
+    Foreign,
     /// It has ended.
     Ended,
 }
@@ -42,11 +44,11 @@ impl Engine {
             time: event.time,
             hops: event.hops,
         };
-        let started = started(plan, agents, event.data.clone(), Some(cause));
+        let started = started(plan, agents.clone(), event.data.clone(), Some(cause));
         let found = match Journal::of_new(self, run).append(&[started]).await {
             Ok(_) => Accepted::New,
             // Whoever came first may have crashed before the run was in the queue.
-            Err(EngineError::Fenced(_)) => self.begun(plan, run).await?,
+            Err(EngineError::Fenced(_)) => self.begun(plan, &agents, run).await?,
             Err(error) => return Err(error),
         };
         // One that has ended must not come back into the queue: nobody would take it out.
@@ -56,7 +58,12 @@ impl Engine {
         Ok(found)
     }
 
-    async fn begun(&self, plan: &Plan, run: RunId) -> Result<Accepted, EngineError> {
+    async fn begun(
+        &self,
+        plan: &Plan,
+        agents: &BTreeMap<AgentName, Digest>,
+        run: RunId,
+    ) -> Result<Accepted, EngineError> {
         let history = self.history(run).await?;
         if history.flow != plan.name {
             let why = format!(
@@ -68,6 +75,7 @@ impl Engine {
         let last = history.records.last().map(|record| &record.event);
         Ok(match last {
             Some(Event::RunFinished { .. }) => Accepted::Ended,
+            _ if history.agents != *agents => Accepted::Foreign,
             _ => Accepted::Open,
         })
     }

@@ -7,7 +7,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::runs::{Cause, Runs};
 use super::timers::Timers;
-use super::{Serving, Tally, Teller, Told};
+use super::{Fleet, Serving, Tally, Teller, Told};
 use crate::delivery::{Delivered, Delivery, Taken};
 use crate::engine::{Engine, EngineError};
 use crate::event::CloudEvent;
@@ -45,7 +45,8 @@ impl Engine {
         let mut timers = Timers::new(&plan.name, types, serving.clock.clone());
         let mut tell = |told: Told<'_>| tell(told);
         let mut runs = Runs::new(self, serving, &mut tell);
-        let mut left = self.left_behind(serving, &mut runs).await?;
+        let fleet = serving.fleet.load_full();
+        let mut left = self.left_behind(serving, &fleet, &mut runs).await?;
         // At most one look at a time, and never dropped half-way: what it took would wait for its lease to lapse.
         let mut looks = FuturesUnordered::new();
         tokio::pin!(stop);
@@ -53,7 +54,7 @@ impl Engine {
             while runs.free() > 0
                 && let Some(run) = left.pop_front()
             {
-                runs.begin(Cause::Left(run));
+                runs.begin(Cause::Left(run, fleet.clone()));
             }
             if looks.is_empty() && runs.free() > 0 {
                 looks.push(look(&delivery, &plan.name, runs.free()));
@@ -81,6 +82,7 @@ impl Engine {
     async fn left_behind(
         &self,
         serving: &Serving,
+        fleet: &Fleet,
         runs: &mut Runs<'_>,
     ) -> Result<VecDeque<RunId>, EngineError> {
         let mut left = VecDeque::new();
@@ -95,7 +97,7 @@ impl Engine {
                 if run.outcome.is_some() || run.flow != serving.plan.name {
                     continue;
                 }
-                match self.is_foreign(serving, run.run).await? {
+                match self.is_foreign(serving, fleet, run.run).await? {
                     None => left.push_front(run.run),
                     Some(why) => runs.tell(Told::Left { run: run.run, why }),
                 }
@@ -106,13 +108,14 @@ impl Engine {
     async fn is_foreign(
         &self,
         serving: &Serving,
+        fleet: &Fleet,
         run: RunId,
     ) -> Result<Option<&'static str>, EngineError> {
         let history = self.history(run).await?;
         Ok(
             if history.source != serving.plan.source || history.sources != serving.plan.sources {
                 Some("it was started with another version of the flow")
-            } else if history.agents != serving.agents {
+            } else if history.agents != fleet.agents {
                 Some("it was started with other versions of its agents")
             } else {
                 None

@@ -70,10 +70,13 @@ impl Bench {
         let plan = flow::parse(FLOW, flow).expect("a flow");
         let call = |at| (StepRef(at), agent.clone() as Arc<dyn Call>);
         let (begin, began) = (Timestamp::UNIX_EPOCH, Instant::now());
-        let serving = Serving {
-            calls: Arc::new((0..plan.steps.len()).map(call).collect()),
-            plan: Arc::new(plan),
+        let fleet = Fleet {
+            calls: (0..plan.steps.len()).map(call).collect(),
             agents: BTreeMap::new(),
+        };
+        let serving = Serving {
+            fleet: Arc::new(ArcSwap::from_pointee(fleet)),
+            plan: Arc::new(plan),
             types: [("price".parse().expect("a type"), None)].into(),
             parallel: 4,
             watch: Watch::default(),
