@@ -23,6 +23,18 @@ pub(crate) fn echo() -> String {
     handle(ECHO)
 }
 
+/// Answers with `text`, whatever it is asked.
+pub(crate) fn say(text: &str) -> String {
+    let fields = format!("(data (i32.const 1024) {text:?})");
+    let handle = format!("(call $text (i32.const 1024) (i32.const {}))", text.len());
+    Agent {
+        fields: &fields,
+        handle: &handle,
+        ..Agent::default()
+    }
+    .wat()
+}
+
 /// Never answers.
 pub(crate) fn spin() -> String {
     handle(SPIN)

@@ -23,7 +23,7 @@ use crate::health::{Directory, Health};
 use crate::id::{AgentName, Digest, SkillName};
 use crate::plan::{CallStep, Callee, Kind, Plan, Policy, StepRef};
 use crate::policy::{self, AnswerCache, Base, NotLoaded, Providers, Shared};
-use crate::sandbox::{Card, Replayed, Sandbox, TapeError};
+use crate::sandbox::{Card, Code, Replayed, Sandbox, TapeError};
 use crate::settings::{Defaults, Manifest, Terms};
 use crate::slots::Slots;
 
@@ -116,6 +116,11 @@ impl Plugin {
         recorded: Option<&[u8]>,
     ) -> Result<Replayed, TapeError> {
         self.sandbox.replay(request, recorded).await
+    }
+
+    /// Its compiled code, which is held by this, by registries that have it, and by runs that began with it.
+    pub fn code(&self) -> Code {
+        self.sandbox.code()
     }
 
     fn basis(&self) -> Basis {

@@ -114,6 +114,17 @@ pub struct Sandbox {
     peers: Weak<Directory>,
 }
 
+/// Tells whether a plugin's compiled code is still in memory, without keeping it there.
+#[derive(Clone)]
+pub struct Code(Weak<Linked>);
+
+impl Code {
+    /// Whether anybody can still execute it.
+    pub fn is_held(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
 /// A component with its imports, and the exports that are called.
 struct Linked {
     pre: InstancePre<Task>,
@@ -181,6 +192,11 @@ impl Sandbox {
             linked: self.linked.clone(),
             peers: peers.clone(),
         }
+    }
+
+    /// Its compiled code.
+    pub fn code(&self) -> Code {
+        Code(Arc::downgrade(&self.linked))
     }
 
     /// The component that it executes.

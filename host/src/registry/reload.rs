@@ -84,7 +84,7 @@ pub enum Unserved {
     #[error(transparent)]
     Directory(#[from] LoadError),
     /// The served flow would lack an agent.
-    #[error("the flow needs what would no longer be served: {missing}{}", because(.refused.as_deref()))]
+    #[error("the flow needs {}", lacking(missing, .refused.as_deref()))]
     Lacks {
         /// What it would lack.
         missing: NotLoaded,
@@ -93,10 +93,16 @@ pub enum Unserved {
     },
 }
 
-fn because(refused: Option<&Refused>) -> String {
-    refused
-        .map(|refused| format!("; {}", refused.error))
-        .unwrap_or_default()
+fn lacking(missing: &NotLoaded, refused: Option<&Refused>) -> String {
+    let what = match missing {
+        NotLoaded::Agent(agent) => format!("agent `{agent}`"),
+        NotLoaded::Skill(Some(skill)) => format!("an agent with the skill `{skill}`"),
+        NotLoaded::Skill(None) => "agents that say which skills they have".to_owned(),
+    };
+    match refused {
+        Some(refused) => format!("{what}, which would be refused: {}", refused.error),
+        None => format!("{what}, and no other would be served"),
+    }
 }
 
 impl Registry {
