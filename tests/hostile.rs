@@ -92,6 +92,17 @@ pub(crate) fn recurse() -> String {
     .wat()
 }
 
+/// A component of some hundred bytes that takes a compiler many gigabytes: each level is instantiated ten times by the next.
+pub(crate) fn bomb() -> String {
+    let mut level = "(component $c0 (core module $m) (core instance (instantiate $m)))".to_owned();
+    for depth in 1..8 {
+        let below = depth - 1;
+        let ten = format!("(instance (instantiate $c{below}))").repeat(10);
+        level = format!("(component $c{depth} {level} {ten})");
+    }
+    level
+}
+
 /// Traps.
 pub(crate) fn trap() -> String {
     handle("unreachable")

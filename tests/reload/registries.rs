@@ -222,11 +222,13 @@ async fn a_version_that_is_refused_leaves_the_old_one_in_service_and_is_told_onc
     let mut house = House::of_version().await;
     let whole = version("v2");
     let evil = wat::parse_str(hostile::importing("evil:host/escape")).expect("an agent");
+    let bomb = wat::parse_str(hostile::bomb()).expect("a component");
     for (bytes, why) in [
         (&whole[..whole.len() / 2], "version invalid; version serves"),
         (&whole[..0], "version not-component; version serves"),
         (b"not wasm at all", "version not-component; version serves"),
         (&evil, "version capability-denied; version serves"),
+        (&bomb, "version policy-limit; version serves"),
     ] {
         house.put("version.wasm", bytes);
         assert_eq!(house.reload().await, [why]);
@@ -239,6 +241,18 @@ async fn a_version_that_is_refused_leaves_the_old_one_in_service_and_is_told_onc
     assert_eq!(house.reload().await, ["version manifest; version serves"]);
     house.remove("version.toml");
     assert_eq!(house.reload().await, ["returned version"]);
+}
+
+#[tokio::test]
+async fn a_version_that_fails_to_describe_itself_leaves_the_old_one_in_service() {
+    let mut house = House::new(Kennel::new().guest("slow"), "kennel: 1\nagent: slow\n").await;
+    house.put("slow.toml", "[limits]\nfuel = '10'");
+    assert_eq!(house.reload().await, ["slow describe; slow serves"]);
+    assert_eq!(house.reload().await, [""; 0]);
+    let input = r#"{"sleep": 0, "note": "well"}"#;
+    assert_eq!(ask(&house.call("slow"), input).await, "\"well\"");
+    house.put("slow.toml", "[limits]\nfuel = '1G'");
+    assert_eq!(house.reload().await, ["terms of slow"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Serving from the flow's queue, together with its timers and with what earlier processes have left unfinished.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -45,16 +46,15 @@ impl Engine {
         let mut timers = Timers::new(&plan.name, types, serving.clock.clone());
         let mut tell = |told: Told<'_>| tell(told);
         let mut runs = Runs::new(self, serving, &mut tell);
-        let fleet = serving.fleet.load_full();
-        let mut left = self.left_behind(serving, &fleet, &mut runs).await?;
+        let mut left = self.left_behind(serving, &mut runs).await?;
         // At most one look at a time, and never dropped half-way: what it took would wait for its lease to lapse.
         let mut looks = FuturesUnordered::new();
         tokio::pin!(stop);
         loop {
             while runs.free() > 0
-                && let Some(run) = left.pop_front()
+                && let Some((run, fleet)) = left.pop_front()
             {
-                runs.begin(Cause::Left(run, fleet.clone()));
+                runs.begin(Cause::Left(run, fleet));
             }
             if looks.is_empty() && runs.free() > 0 {
                 looks.push(look(&delivery, &plan.name, runs.free()));
@@ -78,13 +78,13 @@ impl Engine {
         }
     }
 
-    /// The unfinished runs of the flow that can be driven on with this plan and these agents, oldest first.
+    /// The unfinished runs of the flow that can be driven on with this plan and the present agents, oldest first, each with these.
     async fn left_behind(
         &self,
         serving: &Serving,
-        fleet: &Fleet,
         runs: &mut Runs<'_>,
-    ) -> Result<VecDeque<RunId>, EngineError> {
+    ) -> Result<VecDeque<(RunId, Arc<Fleet>)>, EngineError> {
+        let fleet = serving.fleet.load_full();
         let mut left = VecDeque::new();
         let mut before = None;
         loop {
@@ -97,8 +97,8 @@ impl Engine {
                 if run.outcome.is_some() || run.flow != serving.plan.name {
                     continue;
                 }
-                match self.is_foreign(serving, fleet, run.run).await? {
-                    None => left.push_front(run.run),
+                match self.is_foreign(serving, &fleet, run.run).await? {
+                    None => left.push_front((run.run, fleet.clone())),
                     Some(why) => runs.tell(Told::Left { run: run.run, why }),
                 }
             }
