@@ -23,6 +23,18 @@ pub(crate) fn echo() -> String {
     handle(ECHO)
 }
 
+/// Answers with `text`, whatever it is asked.
+pub(crate) fn say(text: &str) -> String {
+    let fields = format!("(data (i32.const 1024) {text:?})");
+    let handle = format!("(call $text (i32.const 1024) (i32.const {}))", text.len());
+    Agent {
+        fields: &fields,
+        handle: &handle,
+        ..Agent::default()
+    }
+    .wat()
+}
+
 /// Never answers.
 pub(crate) fn spin() -> String {
     handle(SPIN)
@@ -78,6 +90,17 @@ pub(crate) fn recurse() -> String {
         ..Agent::default()
     }
     .wat()
+}
+
+/// A component of some hundred bytes that takes a compiler many gigabytes: each level is instantiated ten times by the next.
+pub(crate) fn bomb() -> String {
+    let mut level = "(component $c0 (core module $m) (core instance (instantiate $m)))".to_owned();
+    for depth in 1..8 {
+        let below = depth - 1;
+        let ten = format!("(instance (instantiate $c{below}))").repeat(10);
+        level = format!("(component $c{depth} {level} {ten})");
+    }
+    level
 }
 
 /// Traps.

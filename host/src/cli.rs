@@ -13,6 +13,7 @@ mod host;
 mod input;
 mod progress;
 mod recording;
+mod reload;
 mod replay;
 mod report;
 mod run;
@@ -99,7 +100,8 @@ enum Command {
     /// Runs a flow to its end, or serves an event-driven one until Ctrl-C.
     ///
     /// Progress goes to standard error, the flow's output to standard output. Ctrl-C stops the agents and leaves a run that
-    /// `kennel runs resume` finishes.
+    /// `kennel runs resume` finishes. While a flow is served, its plugins and kennel.toml are watched: runs that begin later begin
+    /// with what is there then.
     #[command(
         after_help = "Example:\n  kennel run flow.yaml --input '{\"document\": \"@report.pdf\"}' --json"
     )]

@@ -56,6 +56,11 @@ pub enum EngineError {
     /// Somebody else is working on the run.
     #[error("run {0} is being worked on by {1}")]
     Held(RunId, String),
+    /// It belongs to other versions of its agents than it would be driven with.
+    #[error(
+        "run {0} was started with other versions of its agents; `kennel runs resume {0}` goes on with it when these are back"
+    )]
+    Foreign(RunId),
     /// There is no such run.
     #[error("there is no run {0}")]
     Unknown(RunId),

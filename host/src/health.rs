@@ -29,9 +29,15 @@ const WEIGHT: f64 = 0.2;
 /// The least chance of an answer that is reckoned with, so that an agent that failed a lot still comes up.
 const CHANCE: f64 = 0.05;
 
-/// The health of one agent.
+/// The health of one agent under limits of its own.
 pub struct Health {
     own: Own,
+    known: Arc<Known>,
+}
+
+/// What is known about an agent, whatever its limits are.
+#[derive(Default)]
+struct Known {
     in_flight: AtomicU64,
     turns: AtomicU64,
     state: Mutex<State>,
@@ -104,9 +110,16 @@ impl Health {
                 memory: limits.memory.0,
                 timeout: limits.timeout.0,
             },
-            in_flight: AtomicU64::new(0),
-            turns: AtomicU64::new(0),
-            state: Mutex::default(),
+            known: Arc::default(),
+        }
+    }
+
+    /// Of the same agent under other limits: what is known about it stays known, and both go on adding to it.
+    #[must_use]
+    pub fn under(&self, limits: &Limits) -> Self {
+        Self {
+            known: self.known.clone(),
+            ..Self::new(limits)
         }
     }
 
@@ -118,7 +131,7 @@ impl Health {
         timeout: Option<Duration>,
     ) -> Result<Watch, Failure> {
         let now = Instant::now();
-        self.state.lock().quarantine.admit(now).map_err(|refused| {
+        self.known.state.lock().quarantine.admit(now).map_err(|refused| {
             let message = format!(
                 "the agent {}; `kennel agents release` ends that, and a new version of its plugin is tried at once",
                 shown_until(refused)
@@ -129,7 +142,7 @@ impl Health {
             .together
             .as_ref()
             .map_or(1, |all| all.requests().len() as u64);
-        self.in_flight.fetch_add(tasks, Ordering::Relaxed);
+        self.known.in_flight.fetch_add(tasks, Ordering::Relaxed);
         Ok(Watch {
             health: self.clone(),
             tasks,
@@ -146,34 +159,34 @@ impl Health {
 
     /// Ends a quarantine: somebody knows that the agent works again.
     pub fn release(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.known.state.lock();
         state.quarantine = Quarantine::default();
         state.changed = true;
     }
 
     /// Why a task would not be let through now.
     pub fn refuses(&self) -> Option<Refused> {
-        self.state.lock().quarantine.refuses(Instant::now())
+        self.known.state.lock().quarantine.refuses(Instant::now())
     }
 
     /// How it stands among others.
     pub fn standing(&self) -> Standing {
-        let recent = self.state.lock().recent;
+        let recent = self.known.state.lock().recent;
         let cost = recent.map_or(0.0, |recent| recent.micros / recent.success.max(CHANCE));
         // A task that has its turn is in flight a moment later: the higher number has most of both.
-        let in_flight = self.in_flight.load(Ordering::Relaxed);
+        let in_flight = self.known.in_flight.load(Ordering::Relaxed);
         Standing {
-            in_flight: in_flight.max(self.turns.load(Ordering::Relaxed)),
+            in_flight: in_flight.max(self.known.turns.load(Ordering::Relaxed)),
             cost: cost as u64,
         }
     }
 
     /// Everything that is known at the moment.
     pub fn report(&self) -> Report {
-        let state = self.state.lock();
+        let state = self.known.state.lock();
         Report {
             tally: state.total.clone(),
-            in_flight: self.in_flight.load(Ordering::Relaxed),
+            in_flight: self.known.in_flight.load(Ordering::Relaxed),
             refused: state.quarantine.refuses(Instant::now()),
             quarantined: state.quarantine.kept(Instant::now()).left.is_some(),
             last_failure: state.last_failure.clone(),
@@ -181,7 +194,7 @@ impl Health {
     }
 
     fn turn(self: &Arc<Self>) -> Turn {
-        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.known.turns.fetch_add(1, Ordering::Relaxed);
         Turn(self.clone())
     }
 
@@ -241,7 +254,7 @@ impl Watch {
         self.told.store(true, Ordering::Relaxed);
         let health = &self.health;
         let mut verdict = Verdict::Neither;
-        let mut state = health.state.lock();
+        let mut state = health.known.state.lock();
         for result in results {
             let of_one = match result {
                 Ok(_) => Verdict::Answered,
@@ -261,10 +274,11 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.health
+            .known
             .in_flight
             .fetch_sub(self.tasks, Ordering::Relaxed);
         if !self.told.load(Ordering::Relaxed) {
-            let mut state = self.health.state.lock();
+            let mut state = self.health.known.state.lock();
             let now = Instant::now();
             state.quarantine.ended(self.began, now, Verdict::Neither);
         }
@@ -316,7 +330,7 @@ pub struct Turn(Arc<Health>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.turns.fetch_sub(1, Ordering::Relaxed);
+        self.0.known.turns.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -35,6 +35,7 @@ pub mod engine;
 
 pub mod load;
 pub mod settings;
+pub mod watch;
 
 pub mod egress;
 pub mod sandbox;

@@ -90,6 +90,11 @@ impl Shared {
         self.breakers.snapshots()
     }
 
+    /// Closes the circuit breaker of `agent` for stacks that are built from now on: its plugin is another one.
+    pub fn renew(&self, agent: &AgentName) {
+        self.breakers.renew(agent);
+    }
+
     /// Puts the circuit breaker of `agent` where it stood, in an earlier process for example.
     pub fn restore(&self, agent: &AgentName, snapshot: &Snapshot) {
         self.breakers.restore(agent, snapshot);

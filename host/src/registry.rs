@@ -1,25 +1,30 @@
 //! The registry: plugins from a directory, loaded, refused or ready to be called.
 //!
 //! The way in is always the same: read the file once, hash those bytes, scan, compile in a child (or take the result from the cache),
-//! link what is granted, let the agent describe itself under limits. It prints nothing and runs no flow.
+//! link what is granted, let the agent describe itself under limits. When files change, [`Registry::reload`] makes another registry and
+//! leaves this one as it is. It prints nothing and runs no flow.
 
 mod breakers;
 mod load;
+mod reload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use self::load::{LoadError, Loader, OpenLoaderError};
-use crate::call::{Call, Request};
+use futures_util::future::BoxFuture;
+
+pub use self::load::{Fixed, LoadError, Loader, OpenLoaderError};
+pub use self::reload::{Change, Reloaded, Unserved};
+use crate::call::{Call, CallError, Reply, Request};
 use crate::engine::Calls;
 use crate::flow::{self, Catalogue};
-use crate::health::Health;
-use crate::id::{AgentName, Digest};
+use crate::health::{Directory, Health};
+use crate::id::{AgentName, Digest, SkillName};
 use crate::plan::{CallStep, Callee, Kind, Plan, Policy, StepRef};
 use crate::policy::{self, AnswerCache, Base, NotLoaded, Providers, Shared};
-use crate::sandbox::{Card, Replayed, Sandbox, TapeError};
-use crate::settings::{Defaults, Terms};
+use crate::sandbox::{Card, Code, Replayed, Sandbox, TapeError};
+use crate::settings::{Defaults, Manifest, Terms};
 use crate::slots::Slots;
 
 /// One plugin, ready to be called.
@@ -40,7 +45,16 @@ pub struct Plugin {
     pub defaults: Defaults,
     /// How it fares.
     pub health: Arc<Health>,
-    sandbox: Arc<Sandbox>,
+    manifest: Option<Manifest>,
+    sandbox: Sandbox,
+}
+
+/// All that a plugin comes from. With the same basis it would be the same plugin.
+#[derive(Debug, Clone, PartialEq)]
+struct Basis {
+    digest: Digest,
+    manifest: Option<Manifest>,
+    terms: Terms,
 }
 
 /// An interface that a plugin imports.
@@ -62,14 +76,23 @@ pub struct Refused {
     pub agent: String,
     /// Why.
     pub error: LoadError,
+    /// What was refused; `None` when it could not be read.
+    basis: Option<Basis>,
 }
 
-/// The plugins of one directory.
+/// The plugins of one directory at one moment. It never changes: when files do, there is another one ([`Registry::reload`]), and who
+/// has begun with this one goes on with it.
 pub struct Registry {
-    plugins: BTreeMap<AgentName, Arc<Plugin>>,
-    refused: Vec<Refused>,
+    plugins: Plugins,
+    refused: Vec<Arc<Refused>>,
+    /// Agents that are served although their file is gone.
+    gone: BTreeSet<AgentName>,
     providers: Providers,
+    /// How the agents see each other.
+    peers: Arc<Directory>,
 }
+
+type Plugins = BTreeMap<AgentName, Arc<Plugin>>;
 
 /// The plugins are not those that a run was started with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +117,25 @@ impl Plugin {
     ) -> Result<Replayed, TapeError> {
         self.sandbox.replay(request, recorded).await
     }
+
+    /// Its compiled code, which is held by this, by registries that have it, and by runs that began with it.
+    pub fn code(&self) -> Code {
+        self.sandbox.code()
+    }
+
+    fn basis(&self) -> Basis {
+        Basis {
+            digest: self.digest,
+            manifest: self.manifest.clone(),
+            terms: self.terms.clone(),
+        }
+    }
+
+    /// Whether it says that it has `skill`, or any.
+    fn has(&self, skill: Option<&SkillName>) -> bool {
+        let mut skills = self.card.iter().flat_map(|card| &card.skills);
+        skills.any(|own| skill.is_none_or(|skill| own.name == *skill))
+    }
 }
 
 impl Registry {
@@ -102,39 +144,49 @@ impl Registry {
     /// Afterwards the agents can call each other, as far as they are granted.
     pub async fn load(loader: &Loader, dir: &Path) -> Result<Self, LoadError> {
         let (plugins, refused) = loader.load_dir(dir).await?;
-        let base = |plugin: &Arc<Plugin>| Base {
-            digest: plugin.terms.answers(&plugin.digest),
-            call: plugin.sandbox.clone(),
-            health: plugin.health.clone(),
-            defaults: plugin.defaults.under(&Policy::default()),
+        let shared = Shared {
+            cache: Arc::new(AnswerCache::default().over(loader.answers())),
+            slots: Arc::new(Slots::new(loader.sizes())),
+            ..Shared::default()
         };
-        let bases = plugins
-            .iter()
-            .map(|(agent, plugin)| (agent.clone(), base(plugin)))
-            .collect();
-        let mut skills = BTreeMap::<_, BTreeMap<_, _>>::new();
-        for plugin in plugins.values() {
-            for skill in plugin.card.iter().flat_map(|card| &card.skills) {
-                let agents = skills.entry(skill.name.clone()).or_default();
-                agents.insert(plugin.agent.clone(), skill.description.clone());
-            }
-        }
-        let providers = Providers {
-            bases,
-            skills,
-            shared: Shared {
-                cache: Arc::new(AnswerCache::default().over(loader.answers())),
-                slots: Arc::new(Slots::new(loader.sizes())),
-                ..Shared::default()
-            },
+        let registry = Self::of(plugins, refused, BTreeSet::new(), shared);
+        loader.introduce(registry.peers.clone());
+        Ok(registry)
+    }
+
+    /// A registry of these plugins, which see each other and nobody else.
+    fn of(
+        plugins: Plugins,
+        refused: Vec<Arc<Refused>>,
+        gone: BTreeSet<AgentName>,
+        shared: Shared,
+    ) -> Self {
+        let mut providers = Providers {
+            bases: BTreeMap::new(),
+            skills: skills(&plugins),
+            shared,
         };
-        // What agents ask each other is asked under the policies that their authors have given as defaults.
-        loader.introduce(policy::directory(&Policy::default(), None, &providers));
-        Ok(Self {
+        let peers = Arc::new_cyclic(|peers| {
+            let base = |plugin: &Arc<Plugin>| Base {
+                digest: plugin.terms.answers(&plugin.digest),
+                call: Arc::new(plugin.sandbox.among(peers)),
+                health: plugin.health.clone(),
+                defaults: plugin.defaults.under(&Policy::default()),
+            };
+            let bases = plugins.iter();
+            providers.bases = bases
+                .map(|(agent, plugin)| (agent.clone(), base(plugin)))
+                .collect();
+            // What agents ask each other is asked under the policies that their authors have given as defaults.
+            policy::directory(&Policy::default(), None, &providers)
+        });
+        Self {
             plugins,
             refused,
+            gone,
             providers,
-        })
+            peers,
+        }
     }
 
     /// The plugins, by agent.
@@ -150,55 +202,22 @@ impl Registry {
     }
 
     /// What is not served, and why.
-    pub fn refused(&self) -> &[Refused] {
+    pub fn refused(&self) -> &[Arc<Refused>] {
         &self.refused
     }
 
     /// What a flow may refer to.
     pub fn catalogue(&self) -> Catalogue {
-        let skills = |plugin: &Plugin| {
-            let skills = plugin.card.iter().flat_map(|card| &card.skills);
-            let skills = skills.map(|skill| (skill.name.clone(), skill.input_schema.clone()));
-            flow::Agent {
-                skills: skills.collect(),
-            }
-        };
-        self.plugins
-            .iter()
-            .map(|(agent, plugin)| (agent.clone(), skills(plugin)))
+        let plugins = self.plugins.values();
+        plugins
+            .map(|plugin| (plugin.agent.clone(), entry(plugin)))
             .collect()
     }
 
     /// The agents that `plan` can call, with the digests of their plugins: what a run is pinned to. Of agents that are asked by skill
     /// these are all that have it.
     pub fn pins(&self, plan: &Plan) -> Result<BTreeMap<AgentName, Digest>, NotLoaded> {
-        let mut pins = BTreeMap::new();
-        for (_, call) in plan.calls() {
-            for agent in self.callees(call)? {
-                let plugin = self.plugins.get(agent);
-                let plugin = plugin.ok_or_else(|| NotLoaded::Agent(agent.clone()))?;
-                pins.insert(agent.clone(), plugin.digest);
-            }
-        }
-        Ok(pins)
-    }
-
-    /// The agents that may be asked by `call`, its fallbacks not included.
-    fn callees<'a>(&'a self, call: &'a CallStep) -> Result<Vec<&'a AgentName>, NotLoaded> {
-        let skills = &self.providers.skills;
-        let agents: Vec<_> = match (&call.callee, &call.skill) {
-            (Callee::Agent(agent), _) => vec![agent],
-            (Callee::Skilled, Some(skill)) => skills
-                .get(skill)
-                .into_iter()
-                .flat_map(BTreeMap::keys)
-                .collect(),
-            (Callee::Skilled, None) => skills.values().flat_map(BTreeMap::keys).collect(),
-        };
-        match agents.is_empty() {
-            true => Err(NotLoaded::Skill(call.skill.clone())),
-            false => Ok(agents),
-        }
+        pins(plan, &self.plugins)
     }
 
     /// Whether the plugins are still those that a run was started with. One that is gone is found when its call is made.
@@ -226,6 +245,72 @@ impl Registry {
 
     /// One call with its policies around it, for a step or for a person.
     pub fn stack(&self, call: &CallStep) -> Result<Arc<dyn Call>, NotLoaded> {
-        policy::stack(call, &self.providers)
+        Ok(Arc::new(Among {
+            call: policy::stack(call, &self.providers)?,
+            _peers: self.peers.clone(),
+        }))
+    }
+}
+
+/// A call, and the agents that those who answer it can call: sandboxes do not hold them, since they are among them.
+struct Among {
+    call: Arc<dyn Call>,
+    _peers: Arc<Directory>,
+}
+
+impl Call for Among {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
+        self.call.call(request)
+    }
+
+    fn batches(&self) -> bool {
+        self.call.batches()
+    }
+}
+
+fn entry(plugin: &Plugin) -> flow::Agent {
+    let skills = plugin.card.iter().flat_map(|card| &card.skills);
+    let skills = skills.map(|skill| (skill.name.clone(), skill.input_schema.clone()));
+    flow::Agent {
+        skills: skills.collect(),
+    }
+}
+
+/// Who says that it has which skill, and what it does there.
+fn skills(plugins: &Plugins) -> BTreeMap<SkillName, BTreeMap<AgentName, String>> {
+    let mut skills = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for plugin in plugins.values() {
+        for skill in plugin.card.iter().flat_map(|card| &card.skills) {
+            let agents = skills.entry(skill.name.clone()).or_default();
+            agents.insert(plugin.agent.clone(), skill.description.clone());
+        }
+    }
+    skills
+}
+
+fn pins(plan: &Plan, plugins: &Plugins) -> Result<BTreeMap<AgentName, Digest>, NotLoaded> {
+    let mut pins = BTreeMap::new();
+    for (_, call) in plan.calls() {
+        for plugin in callees(call, plugins)? {
+            pins.insert(plugin.agent.clone(), plugin.digest);
+        }
+    }
+    Ok(pins)
+}
+
+/// The agents that may be asked by `call`, its fallbacks not included.
+fn callees<'p>(call: &CallStep, plugins: &'p Plugins) -> Result<Vec<&'p Arc<Plugin>>, NotLoaded> {
+    if let Callee::Agent(agent) = &call.callee {
+        let plugin = plugins.get(agent);
+        return Ok(vec![plugin.ok_or_else(|| NotLoaded::Agent(agent.clone()))?]);
+    }
+    let skill = call.skill.as_ref();
+    let agents: Vec<_> = plugins
+        .values()
+        .filter(|plugin| plugin.has(skill))
+        .collect();
+    match agents.is_empty() {
+        true => Err(NotLoaded::Skill(skill.cloned())),
+        false => Ok(agents),
     }
 }

@@ -40,7 +40,7 @@ mod wasi;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
@@ -78,7 +78,7 @@ pub struct Host {
     pub engine: Engine,
     /// Where state and blobs are kept.
     pub backend: SharedBackend,
-    /// Who has which skill; the registry replaces it when plugins come and go.
+    /// Who has which skill now. Seen only by sandboxes that are among no others ([`Sandbox::among`]), or are no longer.
     pub directory: Arc<ArcSwap<Directory>>,
     /// The way out for `wasi:http`.
     pub egress: Egress,
@@ -104,6 +104,24 @@ pub struct PluginSettings {
 /// A loaded plugin, ready to execute tasks. Each task gets an instance of its own.
 pub struct Sandbox {
     plugin: Arc<Plugin>,
+    linked: Arc<Linked>,
+    /// Whom its tasks can call. Weak, because a directory holds the sandboxes that are in it.
+    peers: Weak<Directory>,
+}
+
+/// Tells whether a plugin's compiled code is still in memory, without keeping it there.
+#[derive(Clone)]
+pub struct Code(Weak<Linked>);
+
+impl Code {
+    /// Whether anybody can still execute it.
+    pub fn is_held(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
+/// A component with its imports, and the exports that are called.
+struct Linked {
     pre: InstancePre<Task>,
     exports: Exports,
 }
@@ -155,9 +173,30 @@ impl Sandbox {
         });
         Ok(Self {
             plugin,
-            pre,
-            exports,
+            linked: Arc::new(Linked { pre, exports }),
+            peers: Weak::new(),
         })
+    }
+
+    /// The same sandbox among the agents of `peers`: its tasks see these, and no others that come later. Costs no compiling and no
+    /// linking. When nobody holds the directory any more, tasks see the host's own.
+    #[must_use]
+    pub fn among(&self, peers: &Weak<Directory>) -> Self {
+        Self {
+            plugin: self.plugin.clone(),
+            linked: self.linked.clone(),
+            peers: peers.clone(),
+        }
+    }
+
+    /// Its compiled code.
+    pub fn code(&self) -> Code {
+        Code(Arc::downgrade(&self.linked))
+    }
+
+    /// The component that it executes.
+    pub fn component(&self) -> &Component {
+        self.linked.pre.component()
     }
 
     /// Asks the agent to present itself; `None` when it does not.
@@ -165,7 +204,7 @@ impl Sandbox {
     /// # Errors
     /// Whatever can go wrong with a task, and a card that breaks the rules.
     pub async fn describe(&self) -> Result<Option<Card>, CallError> {
-        let Some(indices) = &self.exports.card else {
+        let Some(indices) = &self.linked.exports.card else {
             return Ok(None);
         };
         let limits = &self.plugin.limits;
@@ -183,7 +222,7 @@ impl Sandbox {
             tape: Arc::new(Tape::off()),
         };
         let run = self.run(errand, async |store| {
-            let instance = self.pre.instantiate_async(&mut *store).await?;
+            let instance = self.linked.pre.instantiate_async(&mut *store).await?;
             let guest = indices.load(&mut *store, &instance)?;
             guest.call_describe(&mut *store).await
         });
@@ -231,8 +270,8 @@ impl Sandbox {
             tape,
         };
         let run = self.run(errand, async |store| {
-            let instance = self.pre.instantiate_async(&mut *store).await?;
-            let guest = self.exports.handler.load(&mut *store, &instance)?;
+            let instance = self.linked.pre.instantiate_async(&mut *store).await?;
+            let guest = self.linked.exports.handler.load(&mut *store, &instance)?;
             let skill = skill.as_ref().map_or("", |skill| skill.as_str());
             let task = wit::Task {
                 id: &task_id,
@@ -331,6 +370,8 @@ impl Call for Sandbox {
     /// Not when the agent calls others or emits: whose budget and chain of callers would they have, whose id would an event?
     fn batches(&self) -> bool {
         let effective = &self.plugin.effective;
-        self.exports.batch.is_some() && effective.peers.is_empty() && effective.events.is_empty()
+        self.linked.exports.batch.is_some()
+            && effective.peers.is_empty()
+            && effective.events.is_empty()
     }
 }

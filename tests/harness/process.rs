@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -64,6 +65,17 @@ impl Running {
             shown,
             state,
         }
+    }
+
+    /// What it has said on standard error so far.
+    pub(crate) fn said(&self) -> String {
+        // Read where it stands: the process writes through the same description, whose place must not move.
+        let mut bytes = Vec::new();
+        let mut part = [0; 64 << 10];
+        while let Ok(n @ 1..) = self.stderr.read_at(&mut part, bytes.len() as u64) {
+            bytes.extend_from_slice(&part[..n]);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Waits for its end.

@@ -14,7 +14,7 @@ use crate::grants::Grants;
 use crate::id::{AgentName, Digest};
 use crate::limits::Limits;
 use crate::policy::Snapshot;
-use crate::registry::{Import, LoadError, Plugin, Refused};
+use crate::registry::{Import, LoadError, Plugin};
 use crate::sandbox::Card;
 
 #[derive(Debug, Default, Subcommand)]
@@ -113,9 +113,8 @@ async fn list(options: &Options) -> Result<(), CliError> {
             .plugins()
             .map(|plugin| serde_json::to_value(report(plugin, registry.breaker(&plugin.agent))));
         let refused = registry.refused().iter();
-        let refused = refused.map(|Refused { path, agent, error }| {
-            serde_json::to_value(refused_report(path, agent, error))
-        });
+        let refused = refused
+            .map(|why| serde_json::to_value(refused_report(&why.path, &why.agent, &why.error)));
         let all: Result<Vec<_>, _> = ready.chain(refused).collect();
         return ui::json(&all.map_err(|error| CliError::Store(error.to_string()))?);
     }
@@ -149,7 +148,10 @@ async fn list(options: &Options) -> Result<(), CliError> {
     heading.extend(health::HEADING);
     heading.push("DIGEST");
     ui::table(&heading, &ready.chain(refused).collect::<Vec<_>>())?;
-    registry.refused().iter().for_each(host::warn_refused);
+    registry
+        .refused()
+        .iter()
+        .for_each(|why| host::warn_refused(why));
     registry
         .plugins()
         .for_each(|plugin| host::warn_missing(plugin));

@@ -72,9 +72,10 @@ impl From<EngineError> for CliError {
                 "interrupted; `kennel runs resume {run}` goes on where it stopped"
             )),
             EngineError::Store(error) => error.into(),
-            EngineError::Fenced(_) | EngineError::Full | EngineError::Illegal(..) => {
-                Self::Store(error.to_string())
-            }
+            EngineError::Fenced(_)
+            | EngineError::Full
+            | EngineError::Foreign(_)
+            | EngineError::Illegal(..) => Self::Store(error.to_string()),
         }
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Host {
     pub(super) engine: Engine,
     pub(super) registry: Registry,
     pub(super) health: Arc<Book>,
+    pub(super) loader: Loader,
+    pub(super) paths: Paths,
 }
 
 impl Host {
@@ -55,6 +57,8 @@ impl Host {
 /// The settings, and the paths that follow from them and the options.
 pub(super) struct Paths {
     pub(super) settings: Settings,
+    /// Where the settings stand, or would.
+    pub(super) file: PathBuf,
     pub(super) agents: PathBuf,
     pub(super) state: PathBuf,
 }
@@ -84,6 +88,7 @@ impl Paths {
             .unwrap_or_else(|| ".kennel".into());
         Ok(Self {
             settings,
+            file: options.config.clone().unwrap_or_else(|| SETTINGS.into()),
             agents,
             state,
         })
@@ -120,14 +125,16 @@ pub(super) fn engine(backend: SharedBackend) -> Engine {
 pub(super) async fn open(options: &Options) -> Result<Host, CliError> {
     let paths = Paths::find(options)?;
     let backend = open_store(&paths.state)?;
-    let registry = load(&paths, backend.clone()).await?;
-    registry.refused().iter().for_each(warn_refused);
+    let (registry, loader) = load(&paths, backend.clone()).await?;
+    registry.refused().iter().for_each(|why| warn_refused(why));
     registry.plugins().for_each(|plugin| warn_missing(plugin));
     Ok(Host {
         engine: engine(backend.clone()),
         health: Arc::new(book(&registry, backend.clone()).await),
         backend,
         registry,
+        loader,
+        paths,
     })
 }
 
@@ -140,20 +147,25 @@ pub(super) async fn load_only(options: &Options) -> Result<Registry, CliError> {
 pub(super) async fn load_book(options: &Options) -> Result<(Registry, Book), CliError> {
     let paths = Paths::find(options)?;
     let backend = open_store(&paths.state)?;
-    let registry = load(&paths, backend.clone()).await?;
+    let (registry, _) = load(&paths, backend.clone()).await?;
     let book = book(&registry, backend).await;
     Ok((registry, book))
 }
 
 /// What is known about how the plugins fare, read from the store.
 async fn book(registry: &Registry, backend: SharedBackend) -> Book {
-    let pages = registry.plugins().map(|plugin| Page {
+    registry.restore_breakers(backend.kv()).await;
+    Book::open(backend, pages(registry)).await
+}
+
+/// The plugins as the book of health knows them.
+pub(super) fn pages(registry: &Registry) -> Vec<Page> {
+    let page = |plugin: &Arc<Plugin>| Page {
         agent: plugin.agent.clone(),
         plugin: plugin.digest,
         health: plugin.health.clone(),
-    });
-    registry.restore_breakers(backend.kv()).await;
-    Book::open(backend, pages.collect()).await
+    };
+    registry.plugins().map(page).collect()
 }
 
 /// A loader, for a command that loads files one by one.
@@ -190,7 +202,7 @@ pub(super) fn unknown_agent(registry: &Registry, agent: &str) -> String {
     format!("there is no agent `{}`\n  help: {help}", ui::safe(agent))
 }
 
-async fn load(paths: &Paths, backend: SharedBackend) -> Result<Registry, CliError> {
+async fn load(paths: &Paths, backend: SharedBackend) -> Result<(Registry, Loader), CliError> {
     if !paths.agents.is_dir() {
         return Err(CliError::Usage(format!(
             "there is no directory of plugins `{}`\n  help: name one with --agents DIR, or with `agents` in kennel.toml",
@@ -198,18 +210,23 @@ async fn load(paths: &Paths, backend: SharedBackend) -> Result<Registry, CliErro
         )));
     }
     let loader = loader(paths, backend)?;
-    let mut loading = std::pin::pin!(Registry::load(&loader, &paths.agents));
-    let registry = match tokio::time::timeout(PATIENCE, &mut loading).await {
-        Ok(registry) => registry,
-        Err(_) => {
-            ui::say(format_args!(
-                "loading the plugins of `{}`; new ones are compiled first, once",
-                paths.agents.display()
-            ));
-            loading.await
+    let registry = {
+        let mut loading = std::pin::pin!(Registry::load(&loader, &paths.agents));
+        match tokio::time::timeout(PATIENCE, &mut loading).await {
+            Ok(registry) => registry,
+            Err(_) => {
+                ui::say(format_args!(
+                    "loading the plugins of `{}`; new ones are compiled first, once",
+                    paths.agents.display()
+                ));
+                loading.await
+            }
         }
     };
-    registry.map_err(|error| CliError::Usage(error.to_string()))
+    match registry {
+        Ok(registry) => Ok((registry, loader)),
+        Err(error) => Err(CliError::Usage(error.to_string())),
+    }
 }
 
 fn loader(paths: &Paths, backend: SharedBackend) -> Result<Loader, CliError> {

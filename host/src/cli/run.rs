@@ -40,7 +40,7 @@ pub(super) async fn run(
     };
     if let Some(handlers) = handlers {
         input.refuse("an event-driven flow gets the data of events as its input")?;
-        return serve::serve(options, &host, plan, handlers, serving).await;
+        return serve::serve(options, host, plan, handlers, serving).await;
     }
     serving.check(&plan)?;
     let input = input.read(host.backend.blobs()).await?;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -14,6 +15,7 @@ use tracing::Level;
 
 use super::exit::CliError;
 use super::host::Host;
+use super::reload::{self, Reloading};
 use super::{Options, recording, run, ui};
 use crate::call::{Notice, Observer};
 use crate::engine::Watch;
@@ -80,7 +82,7 @@ impl ServeArgs {
 /// Serves `plan`, whose handlers these are.
 pub(super) async fn serve(
     options: &Options,
-    host: &Host,
+    host: Host,
     plan: Plan,
     handlers: BTreeMap<EventType, Handler>,
     args: &ServeArgs,
@@ -92,11 +94,11 @@ pub(super) async fn serve(
     let types = handlers
         .into_iter()
         .map(|(event_type, handler)| (event_type, handler.every));
-    let missing = |error| run::missing(host, &error);
+    let fleet = reload::fleet(&host.registry, &plan);
+    let fleet = fleet.map_err(|error| run::missing(&host, &error))?;
     let saving = host.health.keep_saving();
     let serving = Serving {
-        calls: Arc::new(host.registry.calls(&plan).map_err(missing)?),
-        agents: host.registry.pins(&plan).map_err(missing)?,
+        fleet: Arc::new(ArcSwap::from_pointee(fleet)),
         types: types.collect(),
         plan: Arc::new(plan),
         parallel: args.parallel.into(),
@@ -117,19 +119,26 @@ pub(super) async fn serve(
         }
     };
     let is_recorded = recorded.is_some();
-    let tally = match recorded {
+    let (engine, backend, health) = (
+        host.engine.clone(),
+        host.backend.clone(),
+        host.health.clone(),
+    );
+    let (tally, registry) = match recorded {
         Some(events) => {
-            host.engine
-                .replay(&serving, events, args.speed.0, &mut tell, stop)
-                .await?
+            let replayed = engine.replay(&serving, events, args.speed.0, &mut tell, stop);
+            (replayed.await?, Arc::new(host.registry))
         }
         None => {
+            let reloading = Reloading::begin(options, host, &serving);
             announce(&serving);
-            host.engine.serve(&serving, &mut tell, stop).await?
+            let tally = engine.serve(&serving, &mut tell, stop).await?;
+            (tally, reloading.end())
         }
     };
     drop(saving);
-    host.keep_health().await;
+    health.save().await;
+    registry.keep_breakers(backend.kv()).await;
     shown.sum_up(&tally, begun.elapsed())?;
     if is_recorded && interrupted.is_cancelled() {
         return Err(CliError::Interrupted(

@@ -15,8 +15,10 @@ use crate::store::StoreError;
 pub enum Accepted {
     /// It did not exist before.
     New,
-    /// It was accepted before, and has not ended.
+    /// It was accepted before with the same agents, and has not ended.
     Open,
+    /// It was accepted before with other versions of its agents, and has not ended.
+    Foreign,
     /// It has ended.
     Ended,
 }
@@ -42,11 +44,11 @@ impl Engine {
             time: event.time,
             hops: event.hops,
         };
-        let started = started(plan, agents, event.data.clone(), Some(cause));
+        let started = started(plan, agents.clone(), event.data.clone(), Some(cause));
         let found = match Journal::of_new(self, run).append(&[started]).await {
             Ok(_) => Accepted::New,
             // Whoever came first may have crashed before the run was in the queue.
-            Err(EngineError::Fenced(_)) => self.begun(plan, run).await?,
+            Err(EngineError::Fenced(_)) => self.begun(plan, &agents, run).await?,
             Err(error) => return Err(error),
         };
         // One that has ended must not come back into the queue: nobody would take it out.
@@ -56,7 +58,12 @@ impl Engine {
         Ok(found)
     }
 
-    async fn begun(&self, plan: &Plan, run: RunId) -> Result<Accepted, EngineError> {
+    async fn begun(
+        &self,
+        plan: &Plan,
+        agents: &BTreeMap<AgentName, Digest>,
+        run: RunId,
+    ) -> Result<Accepted, EngineError> {
         let beginning = self.beginning(run).await?;
         if beginning.flow != plan.name {
             let why = format!(
@@ -71,6 +78,9 @@ impl Engine {
                 return Ok(Accepted::Ended);
             }
         }
-        Ok(Accepted::Open)
+        Ok(match beginning.agents == *agents {
+            true => Accepted::Open,
+            false => Accepted::Foreign,
+        })
     }
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 pub use self::replay::Speed;
@@ -28,15 +29,21 @@ use crate::plan::Plan;
 /// What tells the time that people read. Tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// The agents of a flow at one moment. A run has one of these from its begin to its end, so it never sees two versions of an agent.
+pub struct Fleet {
+    /// The calls of its steps.
+    pub calls: Calls,
+    /// The agents that its runs are pinned to.
+    pub agents: BTreeMap<AgentName, Digest>,
+}
+
 /// A flow that is ready to be served. Cheap to clone.
 #[derive(Clone)]
 pub struct Serving {
     /// The flow.
     pub plan: Arc<Plan>,
-    /// The calls of its steps.
-    pub calls: Arc<Calls>,
-    /// The agents that its runs are pinned to.
-    pub agents: BTreeMap<AgentName, Digest>,
+    /// What runs begin with. Whoever stores another one leaves those that have begun as they are.
+    pub fleet: Arc<ArcSwap<Fleet>>,
     /// The types of events that it handles, each with how often the host makes such an event itself.
     pub types: BTreeMap<EventType, Option<Duration>>,
     /// Runs at the same time.

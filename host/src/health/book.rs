@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -48,16 +49,38 @@ pub struct Page {
 /// The agents of this process, and where their health is kept.
 pub struct Book {
     backend: SharedBackend,
-    pages: Vec<Page>,
+    pages: ArcSwap<Vec<Page>>,
 }
 
 impl Book {
     /// Reads what earlier processes wrote about these agents.
     pub async fn open(backend: SharedBackend, pages: Vec<Page>) -> Self {
-        let book = Self { backend, pages };
+        let book = Self {
+            backend,
+            pages: ArcSwap::from_pointee(pages),
+        };
+        book.recall(|_| true).await;
+        book
+    }
+
+    /// Goes on with these agents. What others did is written a last time: from now on their plugins are of the past, and what tasks of
+    /// theirs are still in flight says nothing about the new ones.
+    pub async fn turn(&self, pages: Vec<Page>) {
+        self.save().await;
+        let before = self.pages.swap(Arc::new(pages));
+        let was_known = |page: &Page| {
+            let same = |old: &Page| old.agent == page.agent && old.plugin == page.plugin;
+            before.iter().any(same)
+        };
+        self.recall(|page| !was_known(page)).await;
+    }
+
+    /// Reads what was written about the agents that `which` chooses.
+    async fn recall(&self, which: impl Fn(&Page) -> bool) {
+        let pages = self.pages.load_full();
         let reading = async {
-            for page in &book.pages {
-                match read(book.backend.kv(), page).await {
+            for page in pages.iter().filter(|page| which(page)) {
+                match read(self.backend.kv(), page).await {
                     Ok(Found {
                         page: Some(found), ..
                     }) => page.health.restore(&found),
@@ -69,13 +92,13 @@ impl Book {
         if tokio::time::timeout(PATIENCE, reading).await.is_err() {
             tracing::warn!("the agents' health is not known: the store did not answer in time");
         }
-        book
     }
 
     /// Writes what was counted since it was written last.
     pub async fn save(&self) {
+        let pages = self.pages.load_full();
         let saving = async {
-            for page in &self.pages {
+            for page in pages.iter() {
                 if let Err(error) = self.write(page).await {
                     return tracing::warn!(%error, "the agents' health was not kept");
                 }
@@ -137,7 +160,7 @@ struct Fresh<'h> {
 
 impl<'h> Fresh<'h> {
     fn take(health: &'h Health) -> Option<Self> {
-        let mut state = health.state.lock();
+        let mut state = health.known.state.lock();
         let changed = std::mem::take(&mut state.changed);
         changed.then(|| Self {
             health,
@@ -151,7 +174,7 @@ impl<'h> Fresh<'h> {
         if let Some(fresh) = &self.tally {
             tally.add(fresh);
         }
-        let written = Written::of(page.plugin, &tally, &self.health.state.lock());
+        let written = Written::of(page.plugin, &tally, &self.health.known.state.lock());
         KvValue {
             format: "json".to_owned(),
             bytes: serde_json::json!(written).to_string().into(),
@@ -166,7 +189,7 @@ impl<'h> Fresh<'h> {
 impl Drop for Fresh<'_> {
     fn drop(&mut self) {
         if let Some(tally) = self.tally.take() {
-            let mut state = self.health.state.lock();
+            let mut state = self.health.known.state.lock();
             state.fresh.add(&tally);
             state.changed = true;
         }
@@ -253,7 +276,7 @@ impl Health {
         let sound = |(micros, success): &(f64, f64)| {
             micros.is_finite() && *micros >= 0.0 && (0.0..=1.0).contains(success)
         };
-        let mut state = self.state.lock();
+        let mut state = self.known.state.lock();
         state.total.add(&tally);
         state.quarantine = Quarantine::restored(kept, Instant::now());
         state.recent = found
@@ -303,6 +326,7 @@ mod tests {
     use super::super::quarantine::FAULTS;
     use super::super::tests::task;
     use super::*;
+    use crate::limits::Limits;
     use crate::store::Backend as _;
     use crate::store::memory::{Faults, MemoryStore};
 
@@ -317,13 +341,13 @@ mod tests {
     /// A process: it opens the book, its agent does some tasks, and it writes.
     async fn process(store: &MemoryStore, plugin: &str, work: impl FnOnce(&Arc<Health>)) -> Book {
         let book = Book::open(Arc::new(store.clone()), vec![page(plugin)]).await;
-        work(&book.pages[0].health);
+        work(&book.pages.load()[0].health);
         book.save().await;
         book
     }
 
     async fn seen(store: &MemoryStore, plugin: &str) -> super::super::Report {
-        process(store, plugin, |_| ()).await.pages[0]
+        process(store, plugin, |_| ()).await.pages.load()[0]
             .health
             .report()
     }
@@ -337,9 +361,9 @@ mod tests {
         })
         .await;
         for _ in 0..2 {
-            task(&one.pages[0].health, 300, None);
+            task(&one.pages.load()[0].health, 300, None);
             one.save().await;
-            task(&two.pages[0].health, 400, None);
+            task(&two.pages.load()[0].health, 400, None);
             two.save().await;
             two.save().await; // nothing new
         }
@@ -372,6 +396,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn plugins_that_go_are_written_a_last_time_and_those_that_stay_go_on() {
+        let store = MemoryStore::new();
+        let book = process(&store, "v1", |health| task(health, 1, None)).await;
+        let old = book.pages.load()[0].health.clone();
+        task(&old, 1, None);
+        // Other limits, the same plugin: nothing is counted twice, and nothing is forgotten.
+        let limits = Limits::default();
+        let same = Page {
+            health: Arc::new(old.under(&limits)),
+            ..page("v1")
+        };
+        book.turn(vec![same]).await;
+        task(&old, 1, None);
+        let now = book.pages.load()[0].health.report();
+        assert_eq!(now.tally.completed(), 3);
+        book.turn(vec![page("v2")]).await;
+        assert_eq!(seen(&store, "v1").await.tally.completed(), 3);
+        assert_eq!(book.pages.load()[0].health.report().tally.completed(), 0);
+        task(&old, 1, None);
+        book.save().await;
+        assert_eq!(seen(&store, "v1").await.tally.completed(), 3, "of the past");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_could_not_be_written_is_written_next_time() {
         let faults = Faults {
             unavailable: 1.0,
@@ -379,9 +427,9 @@ mod tests {
         };
         let book = Book {
             backend: Arc::new(MemoryStore::with_faults(7, faults)),
-            pages: vec![page("v1")],
+            pages: ArcSwap::from_pointee(vec![page("v1")]),
         };
-        task(&book.pages[0].health, 1, None);
+        task(&book.pages.load()[0].health, 1, None);
         book.save().await;
         let store = MemoryStore::new();
         let book = Book {

@@ -77,6 +77,11 @@ impl Breakers {
         })
     }
 
+    /// Begins anew for `agent`, whose plugin is another one now. Whoever still asks the old one goes on with the breaker that it has.
+    pub(super) fn renew(&self, agent: &AgentName) {
+        self.0.lock().remove(agent);
+    }
+
     /// Puts the breaker of `agent` where it stood before.
     pub(super) fn restore(&self, agent: &AgentName, snapshot: &Snapshot) {
         *self.of(agent).0.lock() = State::of(snapshot, Instant::now());

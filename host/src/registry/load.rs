@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 
-use super::{Import, Plugin, Refused};
+use super::{Basis, Import, Plugin, Refused};
 use crate::answers::Answers;
 use crate::egress::Egress;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::grants::Verdict;
 use crate::health::{Directory, Health};
 use crate::id::{AgentName, Digest, IdError};
@@ -18,7 +19,7 @@ use crate::sandbox::cache::{Cache, Component, MAX_CACHE, TrustedArtefact};
 use crate::sandbox::compile::{CompileError, Compiler};
 use crate::sandbox::engine::{EngineError, Pool, engine, engine_id};
 use crate::sandbox::{self, LinkError, PluginSettings, Sandbox};
-use crate::settings::{Manifest, Settings, SettingsError};
+use crate::settings::{Manifest, Settings, SettingsError, Terms};
 use crate::slots::Sizes;
 use crate::store::SharedBackend;
 
@@ -27,7 +28,7 @@ const MAX_PLUGINS: usize = 256;
 /// Calls of calls so deep have their places in the engine's pool. Deeper ones find them as long as not everything is taken.
 const MAX_RESERVED_DEPTH: u64 = 8;
 /// Plugins that are loaded at the same time. Compiling has a bound of its own.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// Why a plugin is not served.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,9 @@ pub enum LoadError {
     /// It failed to describe itself.
     #[error("the plugin failed to describe itself: {0}")]
     Describe(Failure),
+    /// The flow that is served cannot use it.
+    #[error("it does not fit the flow that is served: {0}")]
+    Unfit(String),
 }
 
 impl LoadError {
@@ -83,6 +87,22 @@ impl LoadError {
             Self::Link(LinkError::Incompatible { .. }) => "incompatible",
             Self::Link(LinkError::Files(_)) => "files",
             Self::Describe(_) => "describe",
+            Self::Unfit(_) => "unfit",
+        }
+    }
+
+    /// Whether the same file would be refused again under the same terms. What the machine had a part in may end otherwise, and the
+    /// compiler keeps a memory of its own.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Link(error) => !matches!(error, LinkError::Files(_)),
+            Self::Describe(failure) => !matches!(
+                failure.kind,
+                FailureKind::Deadline | FailureKind::HostError | FailureKind::Overloaded
+            ),
+            Self::Directory(..) | Self::TooMany(..) | Self::Open(_) | Self::Manifest(_) => false,
+            Self::Name(_) | Self::Duplicate(..) | Self::Compile(_) => false,
+            Self::Artefact(_) | Self::Unfit(_) => false,
         }
     }
 }
@@ -90,17 +110,31 @@ impl LoadError {
 /// Loads plugins under one operator's settings, into one engine.
 pub struct Loader {
     settings: Settings,
+    pool: Pool,
     host: Arc<sandbox::Host>,
-    compiler: Compiler,
+    compiler: Arc<Compiler>,
     cache: Arc<Cache>,
 }
 
 /// A file that claims to provide an agent: its name and its manifest are known, none of its code was looked at.
-struct Claimant {
-    path: PathBuf,
-    agent: AgentName,
+pub(super) struct Claimant {
+    pub(super) path: PathBuf,
+    pub(super) agent: AgentName,
     manifest: Option<Manifest>,
 }
+
+/// The files of a directory, none of whose code was looked at.
+pub(super) struct Claims {
+    /// Those that are the only one for their agent.
+    pub(super) alone: Vec<Claimant>,
+    /// Those that are refused already.
+    pub(super) refused: Vec<Refused>,
+}
+
+/// A setting that is fixed when the host starts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` {1}; start kennel again to change it")]
+pub struct Fixed(&'static str, &'static str);
 
 /// What a loader needs could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +147,7 @@ pub enum OpenLoaderError {
     Cache(PathBuf, std::io::Error),
 }
 
-type Loaded = (BTreeMap<AgentName, Arc<Plugin>>, Vec<Refused>);
+type Loaded = (BTreeMap<AgentName, Arc<Plugin>>, Vec<Arc<Refused>>);
 
 impl Loader {
     /// A loader that keeps compiled plugins and the agents' files below `state`. Reserves the pool of the engine's slots.
@@ -123,14 +157,7 @@ impl Loader {
         backend: SharedBackend,
         compiler: Compiler,
     ) -> Result<Self, OpenLoaderError> {
-        // No agent may have more memory than the operator's limit, so no slot needs to hold more.
-        let limits = settings.limits();
-        let depth = limits.call_depth.min(MAX_RESERVED_DEPTH) as usize; // small
-        let in_flight = settings.host.sizes().most_in_flight(depth);
-        let pool = Pool {
-            memory: usize::try_from(limits.memory.0).unwrap_or(usize::MAX),
-            ..Pool::for_in_flight(in_flight)
-        };
+        let pool = pool(&settings);
         let engine = engine(&pool)?;
         let cache = Cache::open(state, engine_id(&engine), MAX_CACHE);
         let cache =
@@ -145,10 +172,42 @@ impl Loader {
         });
         Ok(Self {
             settings,
+            pool,
             host,
-            compiler,
+            compiler: Arc::new(compiler),
             cache,
         })
+    }
+
+    /// A loader into the same engine under other settings.
+    ///
+    /// # Errors
+    /// When they ask for what was fixed when the engine was made.
+    pub fn under(&self, settings: Settings) -> Result<Self, Fixed> {
+        if settings.host.sizes() != self.sizes() {
+            return Err(Fixed("host", "is other than it was at the start"));
+        }
+        let wanted = pool(&settings);
+        if wanted.memory > self.pool.memory {
+            let why = "is more than the engine was made for";
+            return Err(Fixed("limits.memory", why));
+        }
+        if wanted.instances > self.pool.instances {
+            let why = "is more than the engine has places for";
+            return Err(Fixed("limits.call-depth", why));
+        }
+        Ok(Self {
+            settings,
+            pool: self.pool.clone(),
+            host: self.host.clone(),
+            compiler: self.compiler.clone(),
+            cache: self.cache.clone(),
+        })
+    }
+
+    /// The settings that it loads under.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// How much may run at the same time.
@@ -162,57 +221,24 @@ impl Loader {
     }
 
     /// Makes the agents known to each other.
-    pub(super) fn introduce(&self, directory: Directory) {
-        self.host.directory.store(Arc::new(directory));
+    pub(super) fn introduce(&self, directory: Arc<Directory>) {
+        self.host.directory.store(directory);
     }
 
     /// Every `*.wasm` of `dir`. A file that is refused does not keep the others from loading.
-    ///
-    /// Files that claim the same agent are all refused before any of their code is looked at: otherwise a file could take over another
-    /// agent's name, and with it its grants and state, by coming first.
     pub(super) async fn load_dir(&self, dir: &Path) -> Result<Loaded, LoadError> {
-        let mut refused = Vec::new();
-        let mut claims = BTreeMap::<AgentName, Vec<Claimant>>::new();
-        for path in list(dir)? {
-            match identify(&path) {
-                Ok(claimant) => claims
-                    .entry(claimant.agent.clone())
-                    .or_default()
-                    .push(claimant),
-                Err(error) => refused.push(Refused {
-                    agent: stem(&path),
-                    path,
-                    error,
-                }),
-            }
-        }
-        let mut alone = Vec::new();
-        for (agent, claimants) in claims {
-            match <[Claimant; 1]>::try_from(claimants) {
-                Ok([claimant]) => alone.push(claimant),
-                Err(rivals) => refused.extend(rivals.iter().enumerate().map(|(at, rival)| {
-                    let other = rivals[usize::from(at == 0)].path.clone(); // there are at least two
-                    let error = LoadError::Duplicate(agent.clone(), other);
-                    Refused {
-                        agent: agent.to_string(),
-                        path: rival.path.clone(),
-                        error,
-                    }
-                })),
-            }
-        }
-        let loading = stream::iter(alone).map(|claimant| async {
-            let (path, agent) = (claimant.path.clone(), claimant.agent.to_string());
-            self.load(claimant)
-                .await
-                .map_err(|error| Refused { path, agent, error })
-        });
+        let Claims { alone, refused } = claims(dir).await?;
+        let mut refused: Vec<_> = refused.into_iter().map(Arc::new).collect();
         let mut plugins = BTreeMap::new();
-        let mut loading = loading.buffered(AT_ONCE);
-        while let Some(loaded) = loading.next().await {
-            match loaded {
-                Ok(plugin) => drop(plugins.insert(plugin.agent.clone(), Arc::new(plugin))),
-                Err(error) => refused.push(error),
+        let mut loading = stream::iter(alone)
+            .map(|claimant| self.renewed(claimant, None, None))
+            .buffered(AT_ONCE);
+        while let Some(found) = loading.next().await {
+            match found {
+                Found::Same(plugin) | Found::New(plugin) => {
+                    drop(plugins.insert(plugin.agent.clone(), plugin));
+                }
+                Found::Refused(why) => refused.push(why),
             }
         }
         Ok((plugins, refused))
@@ -220,10 +246,73 @@ impl Loader {
 
     /// One plugin, with the manifest beside it.
     pub async fn load_file(&self, path: &Path) -> Result<Plugin, LoadError> {
-        self.load(identify(path)?).await
+        let candidate = self.read(identify(path)?).await?;
+        self.make(candidate, None).await
     }
 
-    async fn load(&self, claimant: Claimant) -> Result<Plugin, LoadError> {
+    /// What has become of an agent, `old` being its plugin so far and `refused` the file's last refusal. A plugin to which nothing
+    /// changed stays, with everything that it has.
+    pub(super) async fn renewed(
+        &self,
+        claimant: Claimant,
+        old: Option<&Arc<Plugin>>,
+        refused: Option<&Arc<Refused>>,
+    ) -> Found {
+        let (path, agent) = (claimant.path.clone(), claimant.agent.to_string());
+        let refuse = |error, basis| {
+            Found::Refused(Arc::new(Refused {
+                path,
+                agent,
+                error,
+                basis,
+            }))
+        };
+        let candidate = match self.read(claimant).await {
+            Ok(candidate) => candidate,
+            Err(error) => return refuse(error, None),
+        };
+        if let Some(old) = old.filter(|old| old.path == candidate.path)
+            && old.basis() == candidate.basis
+        {
+            return Found::Same(old.clone());
+        }
+        if let Some(before) = refused.filter(|before| before.error.is_final())
+            && before.basis.as_ref() == Some(&candidate.basis)
+        {
+            return Found::Refused(before.clone());
+        }
+        let basis = candidate.basis.clone();
+        match self.make(candidate, old).await {
+            Ok(plugin) => Found::New(Arc::new(plugin)),
+            Err(error) => refuse(error, Some(basis)),
+        }
+    }
+
+    /// `old` as it is under the present settings: itself when they say the same about it as before.
+    ///
+    /// # Errors
+    /// When it may not be served under them.
+    pub(super) async fn stays(&self, old: &Arc<Plugin>) -> Result<Arc<Plugin>, LoadError> {
+        let mut basis = old.basis();
+        let terms = self.terms(&old.agent, &basis.digest, basis.manifest.as_ref());
+        if terms == basis.terms {
+            return Ok(old.clone());
+        }
+        basis.terms = terms;
+        let candidate = Candidate {
+            path: old.path.clone(),
+            agent: old.agent.clone(),
+            basis,
+            bytes: Bytes::new(), // it is compiled
+        };
+        self.make(candidate, Some(old)).await.map(Arc::new)
+    }
+
+    fn terms(&self, agent: &AgentName, digest: &Digest, manifest: Option<&Manifest>) -> Terms {
+        self.settings.terms(agent, digest, manifest)
+    }
+
+    async fn read(&self, claimant: Claimant) -> Result<Candidate, LoadError> {
         let Claimant {
             path,
             agent,
@@ -233,8 +322,42 @@ impl Loader {
             let path = path.clone();
             blocking(move || read_plugin(&path, MAX_PLUGIN)).await??
         };
-        let terms = self.settings.terms(&agent, &digest, manifest.as_ref());
-        let component = self.component(&agent, &digest, &bytes).await?;
+        let basis = Basis {
+            terms: self.terms(&agent, &digest, manifest.as_ref()),
+            digest,
+            manifest,
+        };
+        Ok(Candidate {
+            path,
+            agent,
+            basis,
+            bytes,
+        })
+    }
+
+    /// Makes a plugin. What `old` has compiled and learnt is used when it is the same file under other terms.
+    async fn make(
+        &self,
+        candidate: Candidate,
+        old: Option<&Arc<Plugin>>,
+    ) -> Result<Plugin, LoadError> {
+        let Candidate {
+            path,
+            agent,
+            basis,
+            bytes,
+        } = candidate;
+        let Basis {
+            digest,
+            manifest,
+            terms,
+        } = basis;
+        let same = old.filter(|old| old.digest == digest);
+        let component = match same {
+            Some(old) => old.sandbox.component().clone(),
+            None => self.component(&agent, &digest, &bytes).await?,
+        };
+        drop(bytes);
         let verdicts = sandbox::imports(&component, &agent, terms.needs.as_ref(), &terms.grants);
         let settings = PluginSettings {
             agent: agent.clone(),
@@ -249,7 +372,8 @@ impl Loader {
             .await
             .map_err(|error| LoadError::Describe(error.failure))?;
         let defaults = manifest
-            .map(|manifest| manifest.defaults)
+            .as_ref()
+            .map(|manifest| manifest.defaults.clone())
             .unwrap_or_default();
         let imports = verdicts
             .into_iter()
@@ -258,17 +382,21 @@ impl Loader {
                 Verdict::Refused(_) => None,
             });
         let imports = imports.collect();
-        let health = Arc::new(Health::new(&terms.limits));
+        let health = match same {
+            Some(old) => old.health.under(&terms.limits),
+            None => Health::new(&terms.limits),
+        };
         Ok(Plugin {
-            health,
+            health: Arc::new(health),
             agent,
             path,
             digest,
             card,
             terms,
+            manifest,
             imports,
             defaults,
-            sandbox: Arc::new(sandbox),
+            sandbox,
         })
     }
 
@@ -297,6 +425,80 @@ impl Loader {
         let loaded = blocking(move || artefact.load(&engine)).await?;
         loaded.map_err(|error| LoadError::Artefact(error.to_string()))
     }
+}
+
+/// What became of a file.
+pub(super) enum Found {
+    /// Nothing: the plugin is the one that was there.
+    Same(Arc<Plugin>),
+    /// It is a plugin, or it is one under other terms.
+    New(Arc<Plugin>),
+    /// It is none, or it still is none.
+    Refused(Arc<Refused>),
+}
+
+/// A file that was read, and not yet looked into.
+struct Candidate {
+    path: PathBuf,
+    agent: AgentName,
+    basis: Basis,
+    bytes: Bytes,
+}
+
+/// The places that the engine needs under these settings.
+fn pool(settings: &Settings) -> Pool {
+    // No agent may have more memory than the operator's limit, so no slot needs to hold more.
+    let limits = settings.limits();
+    let depth = limits.call_depth.min(MAX_RESERVED_DEPTH) as usize; // small
+    let in_flight = settings.host.sizes().most_in_flight(depth);
+    Pool {
+        memory: usize::try_from(limits.memory.0).unwrap_or(usize::MAX),
+        ..Pool::for_in_flight(in_flight)
+    }
+}
+
+/// The files of `dir`, and which agents they claim to provide.
+///
+/// Files that claim the same agent are all refused before any of their code is looked at: otherwise a file could take over another
+/// agent's name, and with it its grants and state, by coming first.
+pub(super) async fn claims(dir: &Path) -> Result<Claims, LoadError> {
+    let dir = dir.to_owned();
+    blocking(move || {
+        let mut refused = Vec::new();
+        let mut claims = BTreeMap::<AgentName, Vec<Claimant>>::new();
+        for path in list(&dir)? {
+            match identify(&path) {
+                Ok(claimant) => claims
+                    .entry(claimant.agent.clone())
+                    .or_default()
+                    .push(claimant),
+                Err(error) => refused.push(Refused {
+                    agent: stem(&path),
+                    path,
+                    error,
+                    basis: None,
+                }),
+            }
+        }
+        let mut alone = Vec::new();
+        for (agent, claimants) in claims {
+            match <[Claimant; 1]>::try_from(claimants) {
+                Ok([claimant]) => alone.push(claimant),
+                Err(rivals) => refused.extend(rivals.iter().enumerate().map(|(at, rival)| {
+                    let other = rivals[usize::from(at == 0)].path.clone(); // there are at least two
+                    let error = LoadError::Duplicate(agent.clone(), other);
+                    Refused {
+                        agent: agent.to_string(),
+                        path: rival.path.clone(),
+                        error,
+                        basis: None,
+                    }
+                })),
+            }
+        }
+        Ok(Claims { alone, refused })
+    })
+    .await?
 }
 
 /// Work on the disk or of many milliseconds, away from the threads that poll.

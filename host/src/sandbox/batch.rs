@@ -22,7 +22,7 @@ impl Sandbox {
         together: Arc<Together>,
     ) -> Result<Reply, CallError> {
         let requests = together.requests();
-        let Some(indices) = &self.exports.batch else {
+        let Some(indices) = &self.linked.exports.batch else {
             let message = "the agent does not export `kennel:agent/batch@0.1.0`";
             return Err(CallError::new(FailureKind::HostError, message));
         };
@@ -50,7 +50,7 @@ impl Sandbox {
             tape: Arc::new(Tape::off()),
         };
         let run = self.run(errand, async |store| {
-            let instance = self.pre.instantiate_async(&mut *store).await?;
+            let instance = self.linked.pre.instantiate_async(&mut *store).await?;
             let guest = indices.load(&mut *store, &instance)?;
             let tasks: Vec<_> = requests
                 .iter()

@@ -17,7 +17,7 @@ use super::task::{Errand, Task};
 use super::{Plugin, convert, text};
 use crate::call::{Call, CallError, Lineage, Reply, Request};
 use crate::failure::{Failure, FailureKind};
-use crate::health::{self, Turn};
+use crate::health::{self, Peer, Turn};
 use crate::id::{AgentName, SkillName};
 
 /// Peers in one answer of `find`.
@@ -250,8 +250,7 @@ impl Task {
         let Ok(skill) = self.plugin.granted(skill) else {
             return Vec::new();
         };
-        let directory = self.plugin.host.directory.load();
-        let peers = directory.skills.get(&skill).map_or(&[][..], Vec::as_slice);
+        let peers = self.with_skill(&skill).unwrap_or_default();
         let callable = health::ranked(peers)
             .into_iter()
             .filter(|peer| !self.errand.waits(&self.plugin, &peer.agent))
@@ -314,10 +313,15 @@ impl Task {
         })
     }
 
+    /// The agents that have the skill.
+    fn with_skill(&self, skill: &SkillName) -> Option<&[Peer]> {
+        let directory = self.peers.as_ref()?;
+        directory.skills.get(skill).map(Vec::as_slice)
+    }
+
     /// The best agent that has the skill and does not itself wait for this one.
     fn peer(&self, skill: &SkillName) -> Result<(Arc<dyn Call>, Turn), Failure> {
-        let directory = self.plugin.host.directory.load();
-        let peers = directory.skills.get(skill).ok_or_else(|| {
+        let peers = self.with_skill(skill).ok_or_else(|| {
             let message = format!("no agent that is loaded has the skill `{skill}`");
             Failure::new(FailureKind::Denied, message)
         })?;

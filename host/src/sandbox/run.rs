@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,8 +20,19 @@ use super::wait::HostWait;
 use super::{Sandbox, text};
 use crate::call::Usage;
 use crate::failure::{Failure, FailureKind};
+use crate::health::Directory;
 
 impl Sandbox {
+    /// Whom a task can call: the same from its begin to its end. An agent that calls nobody needs none.
+    fn peers(&self) -> Option<Arc<Directory>> {
+        let plugin = &self.plugin;
+        let calls = !plugin.effective.peers.is_empty();
+        calls.then(|| {
+            let own = self.peers.upgrade();
+            own.unwrap_or_else(|| plugin.host.directory.load_full())
+        })
+    }
+
     /// Runs `work` in a store of its own until it ends, fails, panics or runs out of time; says what it used in each case.
     pub(super) async fn run<T>(
         &self,
@@ -29,7 +41,7 @@ impl Sandbox {
     ) -> (Result<T, Failure>, Usage) {
         let started = Instant::now();
         let deadline = errand.deadline;
-        let mut store = match task::store(&self.plugin, errand) {
+        let mut store = match task::store(&self.plugin, self.peers(), errand) {
             Ok(store) => store,
             Err(error) => {
                 return (

@@ -18,6 +18,7 @@ use super::progress::Pace;
 use super::tape::Tape;
 use crate::call::{Bounds, Lineage, Observer};
 use crate::failure::{Failure, FailureKind};
+use crate::health::Directory;
 use crate::payload::Payload;
 use crate::slots::Priority;
 
@@ -40,6 +41,8 @@ pub(super) struct Errand {
 /// What the host keeps for one task. Dropped with the store.
 pub(super) struct Task {
     pub(super) plugin: Arc<Plugin>,
+    /// Whom it can call; `None` when it may call nobody.
+    pub(super) peers: Option<Arc<Directory>>,
     pub(super) errand: Errand,
     pub(super) meter: Meter,
     pub(super) calls: Arc<HostCalls>,
@@ -121,7 +124,11 @@ impl Plugin {
 ///
 /// # Errors
 /// Only when the engine was made without fuel.
-pub(super) fn store(plugin: &Arc<Plugin>, errand: Errand) -> wasmtime::Result<Store<Task>> {
+pub(super) fn store(
+    plugin: &Arc<Plugin>,
+    peers: Option<Arc<Directory>>,
+    errand: Errand,
+) -> wasmtime::Result<Store<Task>> {
     let limits = &plugin.limits;
     let memory = errand
         .bounds
@@ -152,6 +159,7 @@ pub(super) fn store(plugin: &Arc<Plugin>, errand: Errand) -> wasmtime::Result<St
         peer_calls: 0,
         emitted: Emitted::default(),
         plugin: plugin.clone(),
+        peers,
         errand,
     };
     let mut store = Store::new(&plugin.host.engine, task);

@@ -1,13 +1,14 @@
 //! Serving from the flow's queue, together with its timers and with what earlier processes have left unfinished.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::runs::{Cause, Runs};
 use super::timers::Timers;
-use super::{Serving, Tally, Teller, Told};
+use super::{Fleet, Serving, Tally, Teller, Told};
 use crate::delivery::{Delivered, Delivery, Taken};
 use crate::engine::{Engine, EngineError};
 use crate::event::CloudEvent;
@@ -51,9 +52,9 @@ impl Engine {
         tokio::pin!(stop);
         loop {
             while runs.free() > 0
-                && let Some(run) = left.pop_front()
+                && let Some((run, fleet)) = left.pop_front()
             {
-                runs.begin(Cause::Left(run));
+                runs.begin(Cause::Left(run, fleet));
             }
             if looks.is_empty() && runs.free() > 0 {
                 looks.push(look(&delivery, &plan.name, runs.free()));
@@ -77,12 +78,13 @@ impl Engine {
         }
     }
 
-    /// The unfinished runs of the flow that can be driven on with this plan and these agents, oldest first.
+    /// The unfinished runs of the flow that can be driven on with this plan and the present agents, oldest first, each with these.
     async fn left_behind(
         &self,
         serving: &Serving,
         runs: &mut Runs<'_>,
-    ) -> Result<VecDeque<RunId>, EngineError> {
+    ) -> Result<VecDeque<(RunId, Arc<Fleet>)>, EngineError> {
+        let fleet = serving.fleet.load_full();
         let mut left = VecDeque::new();
         let mut before = None;
         loop {
@@ -95,8 +97,8 @@ impl Engine {
                 if run.outcome.is_some() || run.flow != serving.plan.name {
                     continue;
                 }
-                match self.is_foreign(serving, run.run).await? {
-                    None => left.push_front(run.run),
+                match self.is_foreign(serving, &fleet, run.run).await? {
+                    None => left.push_front((run.run, fleet.clone())),
                     Some(why) => runs.tell(Told::Left { run: run.run, why }),
                 }
             }
@@ -106,6 +108,7 @@ impl Engine {
     async fn is_foreign(
         &self,
         serving: &Serving,
+        fleet: &Fleet,
         run: RunId,
     ) -> Result<Option<&'static str>, EngineError> {
         let beginning = self.beginning(run).await?;
@@ -113,7 +116,7 @@ impl Engine {
             if beginning.source != serving.plan.source || beginning.sources != serving.plan.sources
             {
                 Some("it was started with another version of the flow")
-            } else if beginning.agents != serving.agents {
+            } else if beginning.agents != fleet.agents {
                 Some("it was started with other versions of its agents")
             } else {
                 None

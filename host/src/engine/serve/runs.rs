@@ -1,5 +1,6 @@
 //! The runs of a flow that are at work: begun, stopped together, and told as they end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::tally::Tally;
-use super::{Ended, Serving, Teller, Told};
+use super::{Ended, Fleet, Serving, Teller, Told};
 use crate::delivery::Taken;
 use crate::engine::accept::Accepted;
 use crate::engine::state::RunState;
@@ -18,6 +19,8 @@ use crate::id::RunId;
 
 /// When an event comes again for which there was no room in the queue of runs.
 const PUT_OFF: Duration = Duration::from_secs(1);
+/// Runs that are remembered while their event is put off. One more may find its journal begun with other versions of its agents.
+const MOST_PUT_OFF: usize = 1_000;
 
 /// What a run comes from.
 pub(super) enum Cause {
@@ -25,15 +28,17 @@ pub(super) enum Cause {
     Delivered(Box<Taken>),
     /// An event of a recording.
     Recorded(Box<CloudEvent>),
-    /// An earlier process, which has accepted it.
-    Left(RunId),
+    /// An earlier process, which has accepted it with these agents.
+    Left(RunId, Arc<Fleet>),
 }
 
 /// Runs at work, and what has become of those before.
 pub(super) struct Runs<'a> {
     engine: &'a Engine,
     serving: &'a Serving,
-    at_work: JoinSet<Ended>,
+    at_work: JoinSet<Done>,
+    /// Runs that may be in their journal already, though their event comes again, and what they began with.
+    put_off: BTreeMap<RunId, Arc<Fleet>>,
     stop: CancellationToken,
     pub(super) tally: Tally,
     tell: &'a mut Teller<'a>,
@@ -45,6 +50,7 @@ impl<'a> Runs<'a> {
             engine,
             serving,
             at_work: JoinSet::new(),
+            put_off: BTreeMap::new(),
             stop: CancellationToken::new(),
             tally: Tally::default(),
             tell,
@@ -78,32 +84,45 @@ impl<'a> Runs<'a> {
         let (run, event) = match &cause {
             Cause::Delivered(taken) => (taken.run(), Some(taken.event().clone())),
             Cause::Recorded(event) => (RunId::generate(), Some(CloudEvent::clone(event))),
-            Cause::Left(run) => (*run, None),
+            Cause::Left(run, _) => (*run, None),
+        };
+        let fleet = match &cause {
+            Cause::Left(_, fleet) => fleet.clone(),
+            Cause::Delivered(_) | Cause::Recorded(_) => {
+                let before = self.put_off.remove(&run);
+                before.unwrap_or_else(|| self.serving.fleet.load_full())
+            }
         };
         let told = event.as_ref();
         self.tell(Told::Began { run, event: told });
         let work = Work {
             engine: self.engine.clone(),
             serving: self.serving.clone(),
+            fleet: fleet.clone(),
             stop: self.stop.clone(),
             run,
         };
         let (event, since) = (event.map(Arc::new), Instant::now());
         // A task of its own: a guest that computes keeps no other run from going on.
         self.at_work.spawn(async move {
-            let how = work.done(cause).await;
+            let (how, put_off) = match work.done(cause).await {
+                Ok(state) => (Ok(state), None),
+                Err(Undone::PutOff(error)) => (Err(error), Some(fleet)),
+                Err(Undone::Broken(error)) => (Err(error), None),
+            };
             let took = since.elapsed();
-            Ended {
+            let ended = Ended {
                 run,
                 event,
                 took,
                 how,
-            }
+            };
+            (ended, put_off)
         });
     }
 
     /// Waits for the next run to end; for ever when none is at work.
-    pub(super) async fn next(&mut self) -> Result<Ended, JoinError> {
+    pub(super) async fn next(&mut self) -> Result<Done, JoinError> {
         match self.at_work.join_next().await {
             Some(ended) => ended,
             None => std::future::pending().await,
@@ -111,9 +130,13 @@ impl<'a> Runs<'a> {
     }
 
     /// Counts and tells what became of a run.
-    pub(super) fn ended(&mut self, ended: Result<Ended, JoinError>) {
+    pub(super) fn ended(&mut self, ended: Result<Done, JoinError>) {
         match ended {
-            Ok(ended) => {
+            Ok((ended, put_off)) => {
+                // An event that does not come again to this process must not hold a plugin for ever.
+                if let Some(fleet) = put_off.filter(|_| self.put_off.len() < MOST_PUT_OFF) {
+                    self.put_off.insert(ended.run, fleet);
+                }
                 self.tally.count(&ended);
                 self.tell(Told::Ended(&ended));
             }
@@ -135,41 +158,61 @@ impl<'a> Runs<'a> {
     }
 }
 
+/// A run that is no longer driven, and what it would begin with again.
+pub(super) type Done = (Ended, Option<Arc<Fleet>>);
+
+/// Why a run was not driven to its end.
+enum Undone {
+    /// It was not accepted, as far as is known; its event comes again.
+    PutOff(EngineError),
+    /// It was.
+    Broken(EngineError),
+}
+
+impl From<EngineError> for Undone {
+    fn from(error: EngineError) -> Self {
+        Self::Broken(error)
+    }
+}
+
 /// One run to be done.
 struct Work {
     engine: Engine,
     serving: Serving,
+    fleet: Arc<Fleet>,
     stop: CancellationToken,
     run: RunId,
 }
 
 impl Work {
     /// Accepts the run, if it was not, and drives it.
-    async fn done(self, cause: Cause) -> Result<Option<RunState>, EngineError> {
+    async fn done(self, cause: Cause) -> Result<Option<RunState>, Undone> {
         match cause {
-            Cause::Left(_) => {}
+            Cause::Left(..) => {}
             Cause::Recorded(event) => drop(self.accept(&event).await?),
             Cause::Delivered(taken) => match self.accept(taken.event()).await {
                 Ok(Accepted::New | Accepted::Open) => self.mark(*taken).await,
                 Ok(Accepted::Ended) => {
-                    taken.accepted().await?;
+                    taken.accepted().await.map_err(EngineError::from)?;
                     return Ok(None);
+                }
+                Ok(Accepted::Foreign) => {
+                    self.mark(*taken).await;
+                    return Err(EngineError::Foreign(self.run).into());
                 }
                 Err(error) => {
                     // The event comes again in any case, at the latest when its lease lapses.
                     let _ = taken.later(PUT_OFF).await;
-                    return Err(error);
+                    return Err(Undone::PutOff(error));
                 }
             },
         }
-        self.drive().await
+        Ok(self.drive().await?)
     }
 
     async fn accept(&self, event: &CloudEvent) -> Result<Accepted, EngineError> {
-        let Serving { plan, agents, .. } = &self.serving;
-        let accepted = self
-            .engine
-            .accept_event(plan, agents.clone(), self.run, event);
+        let (plan, agents) = (&self.serving.plan, self.fleet.agents.clone());
+        let accepted = self.engine.accept_event(plan, agents, self.run, event);
         accepted.await
     }
 
@@ -181,13 +224,11 @@ impl Work {
     }
 
     async fn drive(self) -> Result<Option<RunState>, EngineError> {
-        let Serving {
-            plan, calls, watch, ..
-        } = &self.serving;
+        let Serving { plan, watch, .. } = &self.serving;
         let stop = self.stop.cancelled();
         match self
             .engine
-            .drive(self.run, plan.clone(), calls, watch, stop)
+            .drive(self.run, plan.clone(), &self.fleet.calls, watch, stop)
             .await
         {
             Ok(state) => Ok(Some(state)),

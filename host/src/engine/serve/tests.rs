@@ -70,10 +70,13 @@ impl Bench {
         let plan = flow::parse(FLOW, flow).expect("a flow");
         let call = |at| (StepRef(at), agent.clone() as Arc<dyn Call>);
         let (begin, began) = (Timestamp::UNIX_EPOCH, Instant::now());
-        let serving = Serving {
-            calls: Arc::new((0..plan.steps.len()).map(call).collect()),
-            plan: Arc::new(plan),
+        let fleet = Fleet {
+            calls: (0..plan.steps.len()).map(call).collect(),
             agents: BTreeMap::new(),
+        };
+        let serving = Serving {
+            fleet: Arc::new(ArcSwap::from_pointee(fleet)),
+            plan: Arc::new(plan),
             types: [("price".parse().expect("a type"), None)].into(),
             parallel: 4,
             watch: Watch::default(),
@@ -270,6 +273,129 @@ async fn runs_go_on_at_the_same_time_but_not_more_than_allowed() {
         begun.elapsed()
     );
     assert!(tally.took.quantile(0.5) >= Some(Duration::from_secs(1)));
+}
+
+/// A fleet of one agent with this version, which answers in both steps.
+fn fleet(version: &str, agent: &Arc<Echo>) -> Arc<Fleet> {
+    let call = |at| (StepRef(at), agent.clone() as Arc<dyn Call>);
+    let name = "a".parse().expect("a name");
+    Arc::new(Fleet {
+        calls: [0, 1, 2].map(call).into(),
+        agents: [(name, Digest::of(version.as_bytes()))].into(),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_keeps_the_agents_that_it_began_with_and_lets_them_go_at_its_end() {
+    let mut bench = Bench::new(&MemoryStore::new(), echo());
+    let plan = "kennel: 1\non: {price: {sequential: [{agent: a}, {agent: a, id: b}]}}";
+    bench.serving.plan = Arc::new(flow::parse(plan, "flow").expect("a flow"));
+    let agents = [(); 2].map(|()| taking(Duration::from_secs(1)));
+    let old = fleet("v1", &agents[0]);
+    let held = Arc::downgrade(&old);
+    bench.serving.fleet.store(old);
+    bench.listen().await;
+    bench.emit("1").await;
+    let asked = |at: usize| agents[at].seen.lock().len();
+    let tally = bench
+        .serve_until(async |bench| {
+            // In the middle of its first step; and then an event that comes after it.
+            if asked(0) == 1 && bench.outcomes().await.len() == 1 {
+                bench.serving.fleet.store(fleet("v2", &agents[1]));
+                bench.emit("2").await;
+            }
+            let both = ended(bench, 2).await;
+            if both {
+                // While it is still served, and the agents are another fleet's.
+                assert!(held.upgrade().is_none());
+            }
+            both
+        })
+        .await;
+    assert_eq!(tally.succeeded, 2);
+    assert_eq!((asked(0), asked(1)), (2, 2));
+    for (at, version) in [(1, "v1"), (0, "v2")] {
+        let runs = bench.backend.log().runs(None, 9).await.expect("listed");
+        let beginning = bench.engine().beginning(runs[at].run).await;
+        assert_eq!(
+            beginning.expect("one").agents,
+            fleet(version, &echo()).agents
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_began_with_other_agents_is_not_driven_with_these_when_its_event_comes_again() {
+    let bench = Bench::new(&MemoryStore::new(), echo());
+    bench.listen().await;
+    bench.emit("1").await;
+    let mut taken = bench.delivery().take("flow", 1, Duration::ZERO).await;
+    let taken = taken.as_mut().expect("taken").pop().expect("there");
+    // Whoever accepted it died before it could say so.
+    let old = fleet("v1", &echo());
+    let engine = bench.engine();
+    let accepted = engine.accept_event(
+        &bench.serving.plan,
+        old.agents.clone(),
+        taken.run(),
+        taken.event(),
+    );
+    accepted.await.expect("accepted");
+    taken
+        .later(Duration::from_secs(5))
+        .await
+        .expect("given back");
+    let now = echo();
+    bench.serving.fleet.store(fleet("v2", &now));
+    let tally = bench.serve_until(async |bench| ended(bench, 1).await).await;
+    assert_eq!((tally.succeeded, tally.unfinished), (0, 1));
+    assert_eq!(now.seen.lock().len(), 0);
+    assert_eq!(bench.outcomes().await, [None]);
+    let rest = bench
+        .delivery()
+        .take("flow", 9, Duration::from_secs(60))
+        .await;
+    assert!(
+        rest.expect("looked").is_empty(),
+        "it does not come again and again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_event_was_put_off_begins_with_what_stands_in_its_journal() {
+    // The queue of runs has one place, which is taken: the run is in its journal, and its event comes again.
+    let store = MemoryStore::new().with_queue_limit(1);
+    let agents = [(); 2].map(|()| echo());
+    let bench = Bench::new(&store, echo());
+    bench.listen().await;
+    let queue = bench.backend.queue();
+    let task = crate::store::QueueTask {
+        key: "in the way".into(),
+        priority: 2,
+        delay: Duration::ZERO,
+        body: bytes::Bytes::new(),
+    };
+    queue.put(crate::engine::RUNS, task).await.expect("put");
+    bench.serving.fleet.store(fleet("v1", &agents[0]));
+    bench.emit("1").await;
+    let tally = bench
+        .serve_until(async |bench| {
+            if ended(bench, 1).await && bench.told.lock().len() == 1 {
+                bench.serving.fleet.store(fleet("v2", &agents[1]));
+                if let crate::store::Claim::Taken(lease) =
+                    (queue.claim(crate::engine::RUNS, "in the way").await).expect("claimed")
+                {
+                    lease.done().await.expect("done");
+                }
+            }
+            ended(bench, 2).await
+        })
+        .await;
+    assert_eq!((tally.succeeded, tally.unfinished), (1, 1));
+    assert_eq!(
+        agents.each_ref().map(|agent| agent.seen.lock().len()),
+        [1, 0]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -182,6 +182,19 @@ async fn runs_share_a_breaker_and_other_agents_have_their_own() {
     );
 }
 
+#[tokio::test]
+async fn a_new_plugin_begins_with_a_closed_breaker_and_the_old_one_keeps_its_own() {
+    let mut house = House::new(4);
+    house.agent("a", [Act::Fail(F::Fatal), Act::Answer("ok")]);
+    let old = house.stack(&step("a").breaker(1, 60));
+    assert!(old.call(house.request("?")).await.is_err());
+    house.providers.shared.renew(&name("a"));
+    let new = house.stack(&step("a").breaker(1, 60));
+    assert!(new.call(house.request("?")).await.is_ok());
+    let error = old.call(house.request("?")).await.expect_err("open");
+    assert_eq!(error.failure.kind, F::BreakerOpen);
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_try_counts_and_an_open_breaker_ends_the_retries() {
     let mut house = House::new(4);
