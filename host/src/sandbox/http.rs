@@ -194,7 +194,7 @@ impl WasiHttpHooks for Hooks {
                 error
             })?;
             let response = response.map(|body| {
-                let body = body.map_err(of_egress);
+                let body = body.map_err(move |error| refused(&plugin, &log, error));
                 body.map_frame(move |frame| {
                     let _held = &permit;
                     frame
@@ -214,7 +214,7 @@ impl WasiHttpHooks for Hooks {
     }
 }
 
-/// Tells the operator why a request was not sent; the guest learns no more than the standard's error code.
+/// Tells the operator why an exchange failed; the guest learns no more than the standard's error code.
 fn refused(plugin: &Plugin, log: &Log, error: EgressError) -> Error {
     let agent = &plugin.agent;
     let message = match &error {
@@ -223,10 +223,38 @@ fn refused(plugin: &Plugin, log: &Log, error: EgressError) -> Error {
                 "{error}; to allow it, write in kennel.toml:  [grants.{agent}]  http = [\"{origin}\"]"
             )
         }
-        other => other.to_string(),
+        other => match bound(other) {
+            Some(key) => {
+                format!("{other}; `limits.{key}` bounds that, where the agent asked for no less")
+            }
+            None => other.to_string(),
+        },
     };
     log.message(Level::WARN, "http", &message);
     of_egress(error)
+}
+
+/// The limit that an exchange met, if it met one.
+fn bound(error: &EgressError) -> Option<&'static str> {
+    match error {
+        EgressError::ConnectTimeout => Some("http-connect"),
+        EgressError::FirstByteTimeout => Some("http-first-byte"),
+        EgressError::Stalled => Some("http-gap"),
+        EgressError::Timeout => Some("http-timeout"),
+        EgressError::RequestTooLarge(_) => Some("http-request"),
+        EgressError::ResponseTooLarge(_) => Some("http-response"),
+        EgressError::NotGranted(_)
+        | EgressError::BadOrigin(_)
+        | EgressError::NoOrigin
+        | EgressError::Method(_)
+        | EgressError::UrlTooLong
+        | EgressError::NotFound(..)
+        | EgressError::DnsTimeout(_)
+        | EgressError::Prohibited(_)
+        | EgressError::Connect(_)
+        | EgressError::Tls(_)
+        | EgressError::Protocol(_) => None,
+    }
 }
 
 fn of_egress(error: EgressError) -> Error {

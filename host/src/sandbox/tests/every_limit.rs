@@ -93,6 +93,9 @@ async fn every_limit_is_met_by_what_gets_by_with_the_default() {
         let low: Limits = toml::from_str(&format!("{key} = {value}")).expect("a limit");
         let end = scene.play(low).await;
         assert!(met.is(*kind, &end), "{key} = {value}: {end:?}");
+        if let (Scene::Http, Some(line)) = (&scene, &end.log) {
+            assert!(line.contains(&format!("`limits.{key}`")), "{line}");
+        }
         let end = scene.play(Limits::default()).await;
         assert!(end.answer.is_ok() && !met.is(*kind, &end), "{key}: {end:?}");
     }
@@ -147,14 +150,14 @@ impl Scene {
                 );
                 task(&kennel, &caller(), limits, "peers = ['on']", "on").await
             }
-            Self::Http => End {
-                answer: Box::pin(two_exchanges(limits))
-                    .await
-                    .map(|at_once| at_once.to_string())
-                    .map_err(|kind| Failure::new(kind, "an exchange failed")),
-                log: None,
-                lost: false,
-            },
+            Self::Http => {
+                let (ended, notices) = Box::pin(two_exchanges(limits)).await;
+                End {
+                    answer: ended.map(|at_once| at_once.to_string()),
+                    log: lines(&notices).pop(),
+                    lost: false,
+                }
+            }
         }
     }
 }
