@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 pub use self::load::{LoadError, Loader, OpenLoaderError};
 use crate::call::{Call, Request};
 use crate::engine::Calls;
 use crate::flow::{self, Catalogue};
-use crate::health::Health;
+use crate::health::{Directory, Health};
 use crate::id::{AgentName, Digest};
 use crate::plan::{CallStep, Callee, Kind, Plan, Policy, StepRef};
 use crate::policy::{self, AnswerCache, Base, NotLoaded, Providers, Shared};
@@ -69,6 +71,20 @@ pub struct Registry {
     plugins: BTreeMap<AgentName, Arc<Plugin>>,
     refused: Vec<Refused>,
     providers: Providers,
+    _introduced: Introduced,
+}
+
+/// That the agents know each other. They do through the host, which they hold themselves: a circle that ends here.
+struct Introduced {
+    directory: Arc<ArcSwap<Directory>>,
+    ours: Arc<Directory>,
+}
+
+impl Drop for Introduced {
+    fn drop(&mut self) {
+        // Unless another registry has introduced its own agents since.
+        self.directory.compare_and_swap(&self.ours, Arc::default());
+    }
 }
 
 /// The plugins are not those that a run was started with.
@@ -129,11 +145,12 @@ impl Registry {
             },
         };
         // What agents ask each other is asked under the policies that their authors have given as defaults.
-        loader.introduce(policy::directory(&Policy::default(), None, &providers));
+        let directory = policy::directory(&Policy::default(), None, &providers);
         Ok(Self {
             plugins,
             refused,
             providers,
+            _introduced: loader.introduce(directory),
         })
     }
 
@@ -227,5 +244,31 @@ impl Registry {
     /// One call with its policies around it, for a step or for a person.
     pub fn stack(&self, call: &CallStep) -> Result<Arc<dyn Call>, NotLoaded> {
         policy::stack(call, &self.providers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_that_are_gone_are_introduced_no_more_unless_others_took_their_place() {
+        let directory = Arc::<ArcSwap<Directory>>::default();
+        let introduce = || {
+            let ours = Arc::<Directory>::default();
+            directory.store(ours.clone());
+            Introduced {
+                directory: directory.clone(),
+                ours,
+            }
+        };
+        let introduced = introduce();
+        let weak = Arc::downgrade(&introduced.ours);
+        drop(introduced);
+        assert!(weak.upgrade().is_none(), "nobody holds them any more");
+        let old = introduce();
+        let new = introduce();
+        drop(old);
+        assert!(Arc::ptr_eq(&directory.load(), &new.ours));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use super::{Import, Plugin, Refused};
+use super::{Import, Introduced, Plugin, Refused};
 use crate::answers::Answers;
 use crate::egress::Egress;
 use crate::failure::Failure;
@@ -161,9 +161,14 @@ impl Loader {
         self.host.backend.answers()
     }
 
-    /// Makes the agents known to each other.
-    pub(super) fn introduce(&self, directory: Directory) {
-        self.host.directory.store(Arc::new(directory));
+    /// Makes the agents known to each other, for as long as the answer lives.
+    pub(super) fn introduce(&self, directory: Directory) -> Introduced {
+        let ours = Arc::new(directory);
+        self.host.directory.store(ours.clone());
+        Introduced {
+            directory: self.host.directory.clone(),
+            ours,
+        }
     }
 
     /// Every `*.wasm` of `dir`. A file that is refused does not keep the others from loading.
