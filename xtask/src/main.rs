@@ -8,11 +8,8 @@ mod child;
 mod collect;
 mod demo;
 mod guests;
+mod hostile;
 mod load;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the chores that measure come next")
-)]
 mod measured;
 mod step;
 mod suite;
@@ -42,6 +39,8 @@ enum Chore {
     Plugins,
     /// Put the host under load: 10 000 agents at once, 100 000 tasks, none of them lost
     Load,
+    /// Strike the host with everything that means harm, and print what was measured
+    Hostile(hostile::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -51,7 +50,8 @@ Examples:
   cargo xtask test                                    run every test
   cargo xtask test -- -p kennel breaker               run some: after -- as for cargo test
   cargo xtask plugins                                 only build the agents
-  cargo xtask load                                    see what the host bears, in less than a minute";
+  cargo xtask load                                    see what the host bears, in less than a minute
+  cargo xtask hostile --only spin-16                  see one of the attacks that it withstands";
 
 fn main() -> ExitCode {
     let chore = Cli::parse().chore;
@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         Chore::Test(args) => suite::run(&args),
         Chore::Plugins => plugins(),
         Chore::Load => load::run(),
+        Chore::Hostile(args) => hostile::run(&args),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
