@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -213,127 +212,6 @@ fn a_directory_granted_for_writing_can_be_written() {
     assert_eq!(
         fs::read_to_string(kennel.data("files").join("data/new")).expect("there"),
         "new"
-    );
-}
-
-#[test]
-fn no_path_leads_out_of_a_granted_directory() {
-    let kennel = with_files(WRITE);
-    let outside = kennel.data("files");
-    let data = outside.join("data");
-    let absolute = outside.join("canary").display().to_string();
-    symlink(&absolute, data.join("absolute-link")).expect("linked");
-    symlink("../canary", data.join("relative-link")).expect("linked");
-    symlink("..", data.join("up")).expect("linked");
-    symlink("/", data.join("root")).expect("linked");
-    symlink("chain-1", data.join("chain-0")).expect("linked");
-    symlink("chain-0", data.join("chain-1")).expect("linked");
-    let mut paths: Vec<String> = [
-        "canary",
-        "data/../canary",
-        "data/../../files/canary",
-        "../canary",
-        "/canary",
-        "data/./../canary",
-        "data//../canary",
-        "data/absolute-link/",
-        "data/relative-link/",
-        "data/up/canary",
-        "data/up/",
-        "data/root/etc/passwd",
-        "/etc/passwd",
-        "/proc/self/root/etc/passwd",
-        "/proc/self/environ",
-        "/dev/null",
-        "data/\0canary",
-        "data/inside/../../canary",
-    ]
-    .map(str::to_owned)
-    .into();
-    paths.extend([
-        absolute.clone(),
-        format!("data{absolute}"),
-        format!("data/{}", "x".repeat(5000)),
-        "data/".repeat(300),
-    ]);
-    let ops = paths.iter().flat_map(|path| {
-        [
-            json!({ "read": path }),
-            json!({ "truncate": path }),
-            json!({ "write": [path, "owned"] }),
-            json!({ "rename": ["data/inside", path] }),
-            json!({ "hard-link": [path, "data/stolen"] }),
-        ]
-    });
-    // A link may be replaced, as any file in the directory; it may not be followed.
-    let links = [
-        "data/absolute-link",
-        "data/relative-link",
-        "data/chain-0",
-        "data/up",
-    ];
-    let through = links.iter().flat_map(|link| {
-        [
-            json!({ "read": link }),
-            json!({ "truncate": link }),
-            json!({ "write": [link, "owned"] }),
-        ]
-    });
-    let ops: Vec<_> = ops.chain(through).collect();
-    let came = tried(&kennel, &json!(ops));
-    assert_eq!(came.len(), ops.len());
-    for (op, came) in ops.iter().zip(&came) {
-        assert!(came.is_err(), "{op} came to {came:?}");
-    }
-    let list = tried(
-        &kennel,
-        &json!([{ "list": "data/up" }, { "list": "data/.." }, { "list": "/" }, { "list": ".." }]),
-    );
-    assert!(
-        !list
-            .iter()
-            .any(|seen| matches!(seen, Ok(names) if names.contains("canary"))),
-        "{list:?}"
-    );
-    assert_eq!(
-        fs::read_to_string(outside.join("canary")).expect("still there"),
-        "untouched"
-    );
-    assert_eq!(
-        fs::read_to_string(data.join("inside")).expect("still there"),
-        "inside"
-    );
-}
-
-#[test]
-fn a_directory_that_is_swapped_for_a_link_meanwhile_never_shows_what_is_outside() {
-    let kennel = with_files(WRITE);
-    let data = kennel.data("files").join("data");
-    fs::create_dir(data.join("real")).expect("made");
-    fs::write(data.join("real/canary"), "inside").expect("written");
-    symlink("..", data.join("link")).expect("linked");
-    let reads: Vec<_> = (0..4_000)
-        .map(|_| json!({ "read": "data/it/canary" }))
-        .collect();
-    let kennel = kennel.file("reads.json", json!(reads).to_string());
-    let mut running = kennel.start(["call", "files", "--json", "--input", "@reads.json"]);
-    let mut swaps = 0;
-    // Each in turn takes the place that the agent reads through.
-    while !running.wait_for(Duration::ZERO) {
-        for real in ["real", "link"] {
-            fs::rename(data.join(real), data.join("it")).expect("renamed");
-            fs::rename(data.join("it"), data.join(real)).expect("renamed");
-        }
-        swaps += 1;
-    }
-    let report = running.wait().exits(0).json();
-    assert!(
-        !report.to_string().contains("untouched"),
-        "after {swaps} swaps the canary was read"
-    );
-    assert!(
-        report.to_string().contains("inside"),
-        "{swaps} swaps were too quick to read anything"
     );
 }
 

@@ -4,10 +4,13 @@
 //! Kennel::new().guest("counter").settings("[grants.counter]\nstate = true").run(["call", "counter"]).exits(0)
 //! ```
 //!
-//! Every test has a directory of its own, so tests run side by side. What was compiled once is compiled for all of them.
+//! Both test binaries have it as a module, each from another place, hence the paths. Every test has a directory of its own, so tests run side by side. What was compiled once is compiled for all of them.
 
+#[path = "harness/artefacts.rs"]
 mod artefacts;
+#[path = "harness/compiled.rs"]
 mod compiled;
+#[path = "harness/process.rs"]
 mod process;
 
 use std::ffi::OsStr;
@@ -67,12 +70,13 @@ impl Kennel {
 
     /// Adds the guest of that name from `tests/guests`.
     pub(crate) fn guest(self, name: &str) -> Self {
-        self.copy("agents-test", name)
+        self.guest_as(name, name)
     }
 
     /// Adds the plugin of that name from `plugins`.
     pub(crate) fn plugin(self, name: &str) -> Self {
-        self.copy("agents", name)
+        artefacts::copy("agents", name, &self.agents());
+        self
     }
 
     /// Adds an agent that is written as text.
@@ -150,9 +154,10 @@ impl Kennel {
         self.run(["runs", "show", run, "--json"]).exits(0).json()
     }
 
-    fn copy(self, folder: &str, name: &str) -> Self {
-        artefacts::copy(folder, name, &self.agents());
-        self
+    /// Adds the guest of that name as an agent with another name.
+    pub(crate) fn guest_as(self, name: &str, agent: &str) -> Self {
+        let wasm = artefacts::guest(name);
+        self.file(&format!("agents/{agent}.wasm"), wasm)
     }
 
     fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {

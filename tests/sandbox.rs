@@ -45,7 +45,7 @@ fn five_hostile_agents_fail_in_five_ways_and_the_host_says_which() {
         .manifest("hoard", "[limits]\nmemory = '16MiB'")
         .wat("recurse", &hostile::recurse())
         .wat("trap", &hostile::trap())
-        .wat("flood", &hostile::flood());
+        .wat("flood", &hostile::flood(100));
     let quiet = called(&kennel, "echo").exits(0);
     assert_eq!(quiet.json()["output"], "hello");
     for (agent, expected, memory) in [

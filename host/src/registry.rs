@@ -150,7 +150,6 @@ impl Registry {
             ..Shared::default()
         };
         let registry = Self::of(plugins, refused, BTreeSet::new(), shared);
-        loader.introduce(registry.peers.clone());
         Ok(registry)
     }
 

@@ -78,7 +78,8 @@ pub struct Host {
     pub engine: Engine,
     /// Where state and blobs are kept.
     pub backend: SharedBackend,
-    /// Who has which skill now. Seen only by sandboxes that are among no others ([`Sandbox::among`]), or are no longer.
+    /// Who has which skill, for sandboxes that are among no others ([`Sandbox::among`]), or are no longer. A registry leaves it empty:
+    /// sandboxes hold their host, so a directory of sandboxes in here would never go.
     pub directory: Arc<ArcSwap<Directory>>,
     /// The way out for `wasi:http`.
     pub egress: Egress,

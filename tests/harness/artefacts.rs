@@ -31,6 +31,15 @@ pub(super) fn copy(folder: &str, name: &str, to: &Path) {
     }
 }
 
+/// The component of a guest of the tests.
+pub(super) fn guest(name: &str) -> Vec<u8> {
+    let folder = own_profile()
+        .parent()
+        .expect("a profile is below target")
+        .join("agents-test");
+    fs::read(built(folder.join(name).with_extension("wasm"))).expect("read")
+}
+
 /// `target/debug`: this executable is in its `deps`.
 fn own_profile() -> PathBuf {
     let own = std::env::current_exe().expect("this executable has a path");

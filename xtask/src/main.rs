@@ -9,11 +9,8 @@ mod collect;
 mod demo;
 mod fuzz;
 mod guests;
+mod hostile;
 mod load;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the chores that measure come next")
-)]
 mod measured;
 mod step;
 mod suite;
@@ -46,6 +43,8 @@ enum Chore {
     /// Try the host's parsers and decoders with made-up input
     #[command(long_about = fuzz::ABOUT)]
     Fuzz(fuzz::Args),
+    /// Strike the host with everything that means harm, and print what was measured
+    Hostile(hostile::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -57,7 +56,8 @@ Examples:
   cargo xtask plugins                                 only build the agents
   cargo xtask load                                    see what the host bears, in less than a minute
   cargo xtask fuzz                                    try every target for five seconds
-  cargo xtask fuzz flow journal --seconds 3600        try two of them for an hour";
+  cargo xtask fuzz flow journal --seconds 3600        try two of them for an hour
+  cargo xtask hostile --only spin-16                  see one of the attacks that it withstands";
 
 fn main() -> ExitCode {
     let chore = Cli::parse().chore;
@@ -67,6 +67,7 @@ fn main() -> ExitCode {
         Chore::Plugins => plugins(),
         Chore::Load => load::run(),
         Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Hostile(args) => hostile::run(&args),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

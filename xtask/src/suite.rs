@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Builds the tests, and in the same go the `kennel` binary that some of them start: apart, their features would differ.
-fn build_tests(workspace: &Workspace) -> Result<()> {
+pub(crate) fn build_tests(workspace: &Workspace) -> Result<()> {
     let mut command = cargo::cargo();
     command.current_dir(workspace.root());
     command.args(["build", "--workspace", "--bin", "kennel", "--tests"]);

@@ -12,7 +12,7 @@ use crate::answers::Answers;
 use crate::egress::Egress;
 use crate::failure::{Failure, FailureKind};
 use crate::grants::Verdict;
-use crate::health::{Directory, Health};
+use crate::health::Health;
 use crate::id::{AgentName, Digest, IdError};
 use crate::load::{MAX_PLUGIN, OpenError, read_plugin};
 use crate::sandbox::cache::{Cache, Component, MAX_CACHE, TrustedArtefact};
@@ -218,11 +218,6 @@ impl Loader {
     /// Where answers outlive this process.
     pub(super) fn answers(&self) -> Arc<dyn Answers> {
         self.host.backend.answers()
-    }
-
-    /// Makes the agents known to each other.
-    pub(super) fn introduce(&self, directory: Arc<Directory>) {
-        self.host.directory.store(directory);
     }
 
     /// Every `*.wasm` of `dir`. A file that is refused does not keep the others from loading.

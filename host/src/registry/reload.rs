@@ -144,7 +144,7 @@ impl Registry {
         next.refuse_unfit(plan);
         next.keep_refused(loader).await;
         next.keep_needed(loader, plan).await?;
-        Ok(next.done(loader))
+        Ok(next.done())
     }
 
     fn refused_at(&self, path: &Path) -> Option<&Arc<Refused>> {
@@ -273,7 +273,7 @@ impl<'r> Next<'r> {
     }
 
     /// The registry, and what is new in it.
-    fn done(mut self, loader: &Loader) -> Reloaded {
+    fn done(mut self) -> Reloaded {
         let before = self.before;
         for why in &self.refused {
             if !before.refused.iter().any(|told| told.says(why)) {
@@ -328,7 +328,6 @@ impl<'r> Next<'r> {
             ..
         } = self;
         let registry = Registry::of(plugins, refused, gone, shared);
-        loader.introduce(registry.peers.clone());
         Reloaded { registry, changes }
     }
 }

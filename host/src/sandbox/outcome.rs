@@ -98,16 +98,14 @@ fn of_trap(trap: Trap, evidence: &Evidence<'_>) -> Failure {
         ),
         // Nothing but our own deadline may interrupt a store.
         Trap::Interrupt => Failure::new(FailureKind::Deadline, "the guest was interrupted"),
-        Trap::CannotEnterComponent => Failure::new(
-            FailureKind::HostError,
-            "an instance was entered again after it trapped: a fault of the host",
-        ),
         Trap::StringOutOfBounds
         | Trap::ListOutOfBounds
         | Trap::InvalidDiscriminant
         | Trap::InvalidChar
         | Trap::UnalignedPointer
-        | Trap::CannotLeaveComponent => Failure::new(FailureKind::AbiViolation, trap_name(trap)),
+        | Trap::CannotLeaveComponent
+        // The host enters an instance once, so this is a component that calls one inside itself while that one waits for it.
+        | Trap::CannotEnterComponent => Failure::new(FailureKind::AbiViolation, trap_name(trap)),
         // A guest whose allocator gives up after a refusal ends in `unreachable`; the memory is the reason.
         _ if evidence.meter.refused() => out_of_memory(evidence.meter),
         _ => with_last_words(FailureKind::Trapped, trap_name(trap), evidence),
@@ -210,7 +208,7 @@ mod tests {
             (Trap::StackOverflow.into(), FailureKind::StackOverflow),
             (Trap::UnreachableCodeReached.into(), FailureKind::Trapped),
             (Trap::IntegerDivisionByZero.into(), FailureKind::Trapped),
-            (Trap::CannotEnterComponent.into(), FailureKind::HostError),
+            (Trap::CannotEnterComponent.into(), FailureKind::AbiViolation),
             (Trap::ListOutOfBounds.into(), FailureKind::AbiViolation),
             (
                 wasmtime::Error::from(ResourceTableError::Full),

@@ -72,6 +72,28 @@ async fn lies_of_realloc_are_abi_violations() {
 }
 
 #[tokio::test]
+async fn a_component_that_calls_one_inside_itself_breaks_the_rules_and_not_the_host() {
+    let kennel = Kennel::new();
+    let lowered = r#"
+  (component $inner
+    (core module $n (func (export "f")))
+    (core instance $n (instantiate $n))
+    (func (export "f") (canon lift (core func $n "f"))))
+  (instance $inner (instantiate $inner))
+  (core func $f (canon lower (func $inner "f")))"#;
+    let wat = Guest {
+        lowered,
+        with: r#"(with "inner" (instance (export "f" (func $f))))"#,
+        core_imports: r#"(import "inner" "f" (func $f))"#,
+        handle: &format!("(call $f) {ECHO}"),
+        ..Guest::default()
+    }
+    .wat();
+    let failure = failure(&kennel.agent(&wat), "").await;
+    assert_eq!(failure.kind, FailureKind::AbiViolation, "{failure}");
+}
+
+#[tokio::test]
 async fn an_output_of_a_hundred_megabytes_is_too_much_data_and_one_above_the_limit_too_large() {
     let kennel = Kennel::new();
     let body =

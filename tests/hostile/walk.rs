@@ -1,0 +1,190 @@
+//! Walks the table: strikes, measures, compares, and goes on after a claim was broken, so that one walk shows all of them.
+
+use std::time::{Duration, Instant};
+
+use crate::case::Case;
+use crate::host::Host;
+use crate::measure::{self, Held};
+use crate::neighbour::{Neighbour, Served};
+use crate::report::{Report, Row};
+use crate::table;
+
+/// How long each case strikes at least, again and again when it is over sooner: one strike between two calls of the neighbour would
+/// be no attack.
+const STRIKES: Duration = Duration::from_millis(600);
+/// How long the neighbour is called before anything strikes.
+const QUIET: Duration = Duration::from_secs(5);
+/// The slowest call of the neighbour in a hundred may take so much longer than it does when all is quiet.
+const SLOWER: u32 = 5;
+/// What is no harm at all, whatever the ratio. A quiet call takes a millisecond, so five times that is less than the kernel needs to
+/// give this process a turn when the machine has other work: each of a case's few calls would have to be lucky.
+const FLOOR: Duration = Duration::from_millis(100);
+/// What is harm, whatever the ratio.
+const CEILING: Duration = Duration::from_millis(250);
+/// Bytes that may stay resident after a case: what the allocator and the engine's pool keep for the next.
+const SLACK: u64 = 16 << 20;
+/// Bytes that may stay resident after all of them.
+const SLACK_AT_THE_END: u64 = 64 << 20;
+
+/// As the binary makes its own, but for threads that wait for blocking work: they end soon, so that those can be counted that do not.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
+        .enable_all()
+        .event_interval(1)
+        .global_queue_interval(1)
+        .max_blocking_threads(64)
+        .thread_keep_alive(Duration::from_millis(200))
+        .build()
+        .expect("a runtime")
+}
+
+/// The claims that were broken, each with its case.
+pub(crate) async fn walk() -> Vec<String> {
+    let cases = asked_for(table::cases());
+    let host = Host::new().await;
+    let mut report = Report::open(cases.len());
+    let (quiet, base) = quiet(&host).await;
+    let most = (quiet * SLOWER).clamp(FLOOR, CEILING);
+    report.quiet(ms(quiet), ms(most));
+    let mut all = Vec::new();
+    for case in &cases {
+        report.begins(case);
+        let row = walk_one(&host, case, base, most).await;
+        report.ended(case, &row);
+        all.extend(
+            row.broken
+                .iter()
+                .map(|broken| format!("{}: {broken}", case.name)),
+        );
+    }
+    if let Err(now) = base.comes_back(SLACK_AT_THE_END).await {
+        all.push(format!(
+            "at the end: {now:?}, before the first it was {base:?}"
+        ));
+    }
+    report.end(&base, &Held::now());
+    all
+}
+
+/// All, or the one that `KENNEL_HOSTILE_ONLY` names.
+fn asked_for(mut cases: Vec<Case>) -> Vec<Case> {
+    let Ok(name) = std::env::var("KENNEL_HOSTILE_ONLY") else {
+        return cases;
+    };
+    let names: Vec<_> = cases.iter().map(|case| case.name).collect();
+    let there = names.contains(&name.as_str());
+    assert!(
+        there,
+        "there is no case `{name}`; there are {}",
+        names.join(", ")
+    );
+    cases.retain(|case| case.name == name);
+    cases
+}
+
+/// How the neighbour fares, and what the process holds, before anything strikes.
+async fn quiet(host: &Host) -> (Duration, Held) {
+    host.warm_up().await;
+    let neighbour = Neighbour::call(host.neighbour());
+    tokio::time::sleep(QUIET).await;
+    let served = neighbour.stop().await;
+    assert_eq!(served.failures, Vec::<String>::new(), "nothing strikes yet");
+    // By now the threads that loaded the agents have ended.
+    (served.p99(), Held::now())
+}
+
+async fn walk_one(host: &Host, case: &Case, base: Held, most: Duration) -> Row {
+    let before = Held::now().rss;
+    let base = Held {
+        rss: before,
+        ..base
+    };
+    measure::forget_peak();
+    let neighbour = Neighbour::call(host.neighbour());
+    let begun = Instant::now();
+    let mut row = Row {
+        outcome: String::new(),
+        note: String::new(),
+        strikes: 0,
+        took_ms: 0.0,
+        grown_mib: 0.0,
+        calls: 0,
+        p99_ms: 0.0,
+        broken: Vec::new(),
+    };
+    while row.strikes == 0 || (begun.elapsed() < STRIKES && row.broken.is_empty()) {
+        strike(host, case, &mut row).await;
+    }
+    let served = neighbour.stop().await;
+    let grown = measure::peak().saturating_sub(before);
+    row.grown_mib = mib(grown);
+    if grown > case.grows << 20 {
+        let broken = format!(
+            "the process grew by {:.1} MiB, {} are allowed",
+            mib(grown),
+            case.grows
+        );
+        row.broken.push(broken);
+    }
+    judge_neighbour(&served, most, &mut row);
+    if let Err(now) = base.comes_back(SLACK).await {
+        let open = measure::open_files().join(", ");
+        row.broken.push(format!(
+            "not given back: {now:?}, before it was {base:?}; open are {open}"
+        ));
+    }
+    row
+}
+
+async fn strike(host: &Host, case: &Case, row: &mut Row) {
+    let begun = Instant::now();
+    let struck = (case.strike)(host).await;
+    let mut took = begun.elapsed();
+    row.strikes += 1;
+    match struck {
+        Ok(outcome) => {
+            took = outcome.took.unwrap_or(took);
+            if !case.expect.fits(&outcome.end) {
+                let broken = format!("it ended as {}: {}", outcome.end.shown(), outcome.note);
+                row.broken.push(broken);
+            }
+            row.outcome = outcome.end.shown().to_owned();
+            row.note = outcome.note;
+        }
+        Err(broken) => {
+            row.outcome = "broken".to_owned();
+            row.broken.push(broken);
+        }
+    }
+    row.took_ms = row.took_ms.max(ms(took));
+    if took > case.within {
+        row.broken
+            .push(format!("it took {took:?}, {:?} are allowed", case.within));
+    }
+}
+
+fn judge_neighbour(served: &Served, most: Duration, row: &mut Row) {
+    row.calls = served.calls();
+    row.p99_ms = ms(served.p99());
+    if let Some(failure) = served.failures.first() {
+        let (failed, of) = (served.failures.len(), served.calls());
+        row.broken.push(format!(
+            "{failed} of {of} calls of the neighbour failed: {failure}"
+        ));
+    }
+    if served.p99() > most {
+        row.broken.push(format!(
+            "the neighbour's p99 was {:?}, {most:?} are allowed",
+            served.p99()
+        ));
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
