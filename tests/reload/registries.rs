@@ -212,7 +212,7 @@ async fn two_hundred_swaps_in_the_middle_of_everything_fail_no_run() {
     }
     swapping.await.expect("it ended");
     println!("{runs} runs, {reloads} reloads, {replaced} of them with another version");
-    assert!(replaced > 5);
+    assert!(replaced > 0);
     house.reload().await;
     assert_eq!(ask(&house.call("version"), "").await, "v2");
 }
