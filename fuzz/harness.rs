@@ -29,6 +29,8 @@ use self::trial::{Trial, Verdict};
 const POOL: usize = 2_048;
 /// The longest input that is made.
 const LONGEST: usize = 64 << 10;
+/// An input that takes longer is no model for others: a few of them would take all the time there is.
+const TIRING: Duration = Duration::from_millis(50);
 /// How long a failing input is made smaller.
 const SHRINKING: Duration = Duration::from_secs(20);
 
@@ -68,7 +70,7 @@ pub(crate) fn run(target: &Target) {
         pool.push(input.clone());
     }
     for input in (target.seeds)() {
-        let mark = judge(target, &shelf, &trial, &input, None);
+        let (mark, _) = judge(target, &shelf, &trial, &input, None);
         marks.insert(mark);
         pool.push(input);
     }
@@ -81,9 +83,9 @@ pub(crate) fn run(target: &Target) {
     while budget.goes_on(tried, start) {
         let mut input = (target.make)(&mut Maker::new(&mut rng, &pool, &words));
         input.truncate(LONGEST);
-        let mark = judge(target, &shelf, &trial, &input, Some(budget.seed));
+        let (mark, took) = judge(target, &shelf, &trial, &input, Some(budget.seed));
         tried += 1;
-        if marks.insert(mark) {
+        if marks.insert(mark) && took < TIRING {
             if pool.len() < POOL {
                 pool.push(input);
             } else {
@@ -105,16 +107,16 @@ pub(crate) fn run(target: &Target) {
     );
 }
 
-/// The mark of a good input. A bad one is made smaller, kept and told, and ends the test.
+/// The mark of a good input, and how long it took. A bad one is made smaller, kept and told, and ends the test.
 fn judge(
     target: &Target,
     shelf: &Shelf,
     trial: &Trial<'_>,
     input: &[u8],
     seed: Option<u64>,
-) -> String {
+) -> (String, Duration) {
     match trial.of(input) {
-        Verdict::Good(mark) => mark,
+        Verdict::Good(mark, took) => (mark, took),
         Verdict::Bad(why) => {
             let small = shrink::smaller(input, SHRINKING, |smaller| {
                 matches!(trial.of(smaller), Verdict::Bad(_))
@@ -125,7 +127,7 @@ fn judge(
             });
             let why = match trial.of(&small) {
                 Verdict::Bad(why) => why,
-                Verdict::Good(_) => why,
+                Verdict::Good(..) => why,
             };
             panic!(
                 "{why}\n\n  kept as {}, {} of {} bytes ({seed}); again with: cargo xtask fuzz {}\n",

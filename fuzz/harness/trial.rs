@@ -20,8 +20,8 @@ const HANGS: Duration = Duration::from_secs(60);
 
 /// What came of an input.
 pub(super) enum Verdict {
-    /// It went well; the mark.
-    Good(String),
+    /// It went well; the mark, and how long it took.
+    Good(String, Duration),
     /// It did not, and why.
     Bad(String),
 }
@@ -56,7 +56,7 @@ impl<'t> Trial<'t> {
         }
         match verdict {
             Ok(_) if took >= SLOW => Verdict::Bad(format!("it took {took:.1?}, again and again")),
-            Ok(mark) => Verdict::Good(mark),
+            Ok(mark) => Verdict::Good(mark, took),
             Err(why) => Verdict::Bad(why),
         }
     }

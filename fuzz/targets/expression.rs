@@ -46,10 +46,10 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 fn make(maker: &mut Maker<'_>) -> Vec<u8> {
-    match maker.below(5) {
-        0 => maker.mutated(),
-        4 => loops(maker),
-        1 => {
+    match maker.below(100) {
+        0 => loops(maker),
+        1..25 => maker.mutated(),
+        25..50 => {
             let known = maker.known().to_vec();
             let (expression, values) = split(&known);
             let changed = maker.mutate(expression.to_vec());

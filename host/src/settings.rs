@@ -205,6 +205,7 @@ impl Manifest {
     /// Where it says something that it may not, and why.
     pub fn read(text: &str) -> Result<Self, String> {
         let manifest: Self = parse(text)?;
+        Limits::default().lowered_by(&manifest.limits).check()?;
         manifest.defaults.check()?;
         Ok(manifest)
     }
@@ -245,7 +246,10 @@ fn from_bytes<T>(
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    toml::from_str(text).map_err(|error| match suggestion(error.message()) {
+    let read = toml::from_str(text);
+    // TOML's numbers end at 2⁶³; beyond that they could be read, and never be written again.
+    let read = read.and_then(|read| toml::from_str::<toml::Table>(text).map(|_| read));
+    read.map_err(|error| match suggestion(error.message()) {
         Some(meant) => format!("{error}help: did you mean `{meant}`?"),
         None => error.to_string(),
     })
@@ -280,6 +284,18 @@ mod tests {
         );
         let error = parse::<Manifest>("[need]\nstate = true\n").unwrap_err();
         assert!(error.contains("did you mean `needs`?"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_that_leaves_nothing_or_cannot_be_written_is_refused_in_both_files() {
+        for text in ["[limits]\nmemory = '1KiB'", "[limits]\ntimeout = '0s'"] {
+            let error = Settings::read(text).unwrap_err();
+            assert!(error.contains("; it may be "), "{error}");
+            assert_eq!(Manifest::read(text).unwrap_err(), error);
+        }
+        let text = "[limits]\nevents = 9223372036854775808";
+        assert!(Settings::read(text).is_err() && Manifest::read(text).is_err());
+        assert!(Settings::read("[limits]\nevents = 9223372036854775807").is_ok());
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl RunLog for SqliteStore {
         let page = move |db: &Connection| {
             let records = read(db, Some(run), after, limit)?;
             let records = records.into_iter().collect::<Result<Vec<_>>>()?;
-            whole(db, &records).map(|()| records)
+            whole(db, after, &records).map(|()| records)
         };
         self.inner.readers.read(page).await
     }
@@ -235,17 +235,20 @@ fn stored(row: &Row<'_>) -> Result<Stored> {
     })
 }
 
-/// Whether nothing is missing before and between the records of a page: each lane counts them from 1. What was lost at the end is not
-/// noticed.
-fn whole(db: &Connection, records: &[Stored]) -> Result<()> {
+/// Whether nothing is missing before and between the records of the page after a cursor: each lane counts them from 1. What was lost at
+/// the end is not noticed.
+fn whole(db: &Connection, after: Cursor, records: &[Stored]) -> Result<()> {
     let mut ends = BTreeMap::new();
     for stored in records {
         let LaneId { run, lane } = stored.lane;
-        let before = match ends.get(&lane) {
-            Some(end) => *end,
+        let seen = ends.get(&lane).copied();
+        let before = match seen {
+            Some(end) => end,
             None => place(db, stored.lane, stored.rev.0.saturating_sub(1))?,
         };
-        if before.0 + 1 != stored.rev.0 || before.1 >= stored.cursor {
+        // What an index knows of and the page should have held is missing too.
+        let missing = seen.is_none() && before.1 > after;
+        if missing || before.0 + 1 != stored.rev.0 || before.1 >= stored.cursor {
             let reason = format!("it does not follow record {}", before.0);
             return Err(damaged(&run, &lane, stored.rev, &reason));
         }
