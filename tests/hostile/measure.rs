@@ -1,5 +1,6 @@
-//! What this process holds: resident memory, open files, threads. The kernel counts, this reads.
+//! What this process holds: resident memory, open files, threads; and how much of the machine it gets. The kernel counts, this reads.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,41 @@ impl Held {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+/// What each thread has had of the machine: nanoseconds in which it ran, and in which it could have and waited for a core.
+pub(crate) struct Share(BTreeMap<String, (u64, u64)>);
+
+impl Share {
+    pub(crate) fn now() -> Self {
+        let threads = fs::read_dir("/proc/self/task").expect("listed").flatten();
+        let share = threads.filter_map(|thread| {
+            // A thread may have ended meanwhile.
+            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            let mut figures = text
+                .split_whitespace()
+                .map_while(|figure| figure.parse().ok());
+            let name = thread.file_name().to_string_lossy().into_owned();
+            Some((name, (figures.next()?, figures.next()?)))
+        });
+        Self(share.collect())
+    }
+
+    /// How much longer everything has taken since then than on a machine without other work: 1 when no thread had to wait.
+    ///
+    /// This process has as many threads that work as there are cores, so what they wait for is what others run: compilers, other
+    /// tests. Its own compile child is among them, at a lower priority.
+    pub(crate) fn stretch(&self) -> f64 {
+        let now = Self::now();
+        let (mut ran, mut waited) = (0, 0);
+        for (thread, (ran_now, waited_now)) in &now.0 {
+            if let Some((ran_then, waited_then)) = self.0.get(thread) {
+                ran += ran_now.saturating_sub(*ran_then);
+                waited += waited_now.saturating_sub(*waited_then);
+            }
+        }
+        1.0 + waited as f64 / ran.max(1) as f64
     }
 }
 
