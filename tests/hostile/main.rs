@@ -10,6 +10,7 @@
 
 use std::process::Command;
 
+#[expect(dead_code, reason = "the other test binary uses the rest")]
 mod agents;
 #[path = "../../host/src/sandbox/prescan/bombs.rs"]
 #[expect(dead_code, reason = "the tests of the pre-scan use the rest")]

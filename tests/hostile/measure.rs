@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// How long a process may take until it has given back what a case took.
 const SETTLES: Duration = Duration::from_secs(5);
 
+/// What the names of the store's files have in common.
+const STORE: &str = "/kennel.db";
+
 /// What is held at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
@@ -20,7 +23,11 @@ impl Held {
     pub(crate) fn now() -> Self {
         Self {
             rss: status("VmRSS:") << 10,
-            files: open_files().len(),
+            // The store opens up to four connections when several read at once, and keeps them.
+            files: open_files()
+                .iter()
+                .filter(|file| !file.contains(STORE))
+                .count(),
             threads: status("Threads:"),
         }
     }
@@ -44,8 +51,11 @@ impl Held {
     }
 }
 
-/// What each thread has had of the machine: nanoseconds in which it ran, and in which it could have and waited for a core.
-pub(crate) struct Share(BTreeMap<String, (u64, u64)>);
+/// For how many nanoseconds each thread has waited for a core, when it could have run.
+pub(crate) struct Share {
+    since: Instant,
+    threads: BTreeMap<String, u64>,
+}
 
 impl Share {
     pub(crate) fn now() -> Self {
@@ -53,29 +63,28 @@ impl Share {
         let share = threads.filter_map(|thread| {
             // A thread may have ended meanwhile.
             let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-            let mut figures = text
-                .split_whitespace()
-                .map_while(|figure| figure.parse().ok());
             let name = thread.file_name().to_string_lossy().into_owned();
-            Some((name, (figures.next()?, figures.next()?)))
+            Some((name, text.split_whitespace().nth(1)?.parse().ok()?))
         });
-        Self(share.collect())
+        Self {
+            since: Instant::now(),
+            threads: share.collect(),
+        }
     }
 
-    /// How much longer everything has taken since then than on a machine without other work: 1 when no thread had to wait.
+    /// How much longer work has taken since then than on a machine that does nothing else: 1 when no thread had to wait, 2 when the one
+    /// that waited most did so half of the time.
     ///
     /// This process has as many threads that work as there are cores, so what they wait for is what others run: compilers, other
     /// tests. Its own compile child is among them, at a lower priority.
     pub(crate) fn stretch(&self) -> f64 {
-        let now = Self::now();
-        let (mut ran, mut waited) = (0, 0);
-        for (thread, (ran_now, waited_now)) in &now.0 {
-            if let Some((ran_then, waited_then)) = self.0.get(thread) {
-                ran += ran_now.saturating_sub(*ran_then);
-                waited += waited_now.saturating_sub(*waited_then);
-            }
-        }
-        1.0 + waited as f64 / ran.max(1) as f64
+        let wall = self.since.elapsed().as_nanos() as f64;
+        let now = Self::now().threads;
+        let waited = now
+            .iter()
+            .filter_map(|(thread, now)| Some(now.saturating_sub(*self.threads.get(thread)?)));
+        let most = waited.max().unwrap_or(0) as f64 / wall;
+        1.0 / (1.0 - most.min(0.99))
     }
 }
 
