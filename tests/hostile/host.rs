@@ -62,15 +62,9 @@ impl Host {
         }
     }
 
-    /// Opens what is opened when it is first needed, and kept: as many connections of the store as may read at once, and data.
+    /// A component's data becomes an open file when its first instance is made, and stays one: here, for agents that have not
+    /// been asked to present themselves.
     pub(crate) async fn warm_up(&self) {
-        for _ in 0..20 {
-            let reads = (0..16).map(|_| self.backend.kv().get("nobody", "nothing"));
-            for read in futures_util::future::join_all(reads).await {
-                read.expect("the store answers");
-            }
-        }
-        // A component's data becomes an open file when its first instance is made, and stays one.
         for agent in ["composed", "liar-calls-inside"] {
             let _ = self.text(agent).await;
         }

@@ -1,10 +1,14 @@
-//! What this process holds: resident memory, open files, threads. The kernel counts, this reads.
+//! What this process holds: resident memory, open files, threads; and how much of the machine it gets. The kernel counts, this reads.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// How long a process may take until it has given back what a case took.
 const SETTLES: Duration = Duration::from_secs(5);
+
+/// What the names of the store's files have in common.
+const STORE: &str = "/kennel.db";
 
 /// What is held at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +23,11 @@ impl Held {
     pub(crate) fn now() -> Self {
         Self {
             rss: status("VmRSS:") << 10,
-            files: open_files().len(),
+            // The store opens up to four connections when several read at once, and keeps them.
+            files: open_files()
+                .iter()
+                .filter(|file| !file.contains(STORE))
+                .count(),
             threads: status("Threads:"),
         }
     }
@@ -40,6 +48,43 @@ impl Held {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+/// For how many nanoseconds each thread has waited for a core, when it could have run.
+pub(crate) struct Share {
+    since: Instant,
+    threads: BTreeMap<String, u64>,
+}
+
+impl Share {
+    pub(crate) fn now() -> Self {
+        let threads = fs::read_dir("/proc/self/task").expect("listed").flatten();
+        let share = threads.filter_map(|thread| {
+            // A thread may have ended meanwhile.
+            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            let name = thread.file_name().to_string_lossy().into_owned();
+            Some((name, text.split_whitespace().nth(1)?.parse().ok()?))
+        });
+        Self {
+            since: Instant::now(),
+            threads: share.collect(),
+        }
+    }
+
+    /// How much longer work has taken since then than on a machine that does nothing else: 1 when no thread had to wait, 2 when the one
+    /// that waited most did so half of the time.
+    ///
+    /// This process has as many threads that work as there are cores, so what they wait for is what others run: compilers, other
+    /// tests. Its own compile child is among them, at a lower priority.
+    pub(crate) fn stretch(&self) -> f64 {
+        let wall = self.since.elapsed().as_nanos() as f64;
+        let now = Self::now().threads;
+        let waited = now
+            .iter()
+            .filter_map(|(thread, now)| Some(now.saturating_sub(*self.threads.get(thread)?)));
+        let most = waited.max().unwrap_or(0) as f64 / wall;
+        1.0 / (1.0 - most.min(0.99))
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Row {
     pub(crate) grown_mib: f64,
     pub(crate) calls: usize,
     pub(crate) p99_ms: f64,
+    /// By how much the bounds on time were stretched.
+    pub(crate) stretch: f64,
     /// Every claim that was broken.
     pub(crate) broken: Vec<String>,
 }
@@ -55,11 +57,12 @@ impl Report {
             grown_mib,
             calls,
             p99_ms,
+            stretch,
             broken,
         } = row;
         let verdict = if broken.is_empty() { "held" } else { "BROKEN" };
         println!(
-            "{:<20} {verdict:<6} {outcome:<18} {took_ms:>9.1} ms {grown_mib:>6.1} MiB {p99_ms:>6.1} ms of {calls} calls, {strikes} strikes; {note}",
+            "{:<20} {verdict:<6} {outcome:<18} {took_ms:>9.1} ms {grown_mib:>6.1} MiB {p99_ms:>6.1} ms of {calls} calls, {strikes} strikes, stretched {stretch:.1}; {note}",
             case.name
         );
         for broken in broken {
@@ -78,6 +81,7 @@ impl Report {
             "grows-mib": case.grows,
             "calls": calls,
             "p99-ms": p99_ms,
+            "stretch": stretch,
             "broken": broken,
         } }));
     }

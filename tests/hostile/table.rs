@@ -2,7 +2,7 @@
 //!
 //! During every case the neighbour is served, all its calls rightly, 99 in 100 as fast as `walk.rs` says; afterwards no thread and no
 //! file is left over, and at most 16 MiB. The same process lives through all of it. Where a case has a deadline of its own, its bound is
-//! that and a margin for a busy machine.
+//! that and a margin. A file is scanned in a compile child, whose start counts; the scan itself is measured apart, see `files.rs`.
 
 use kennel::failure::FailureKind::{
     AbiViolation, Deadline, Exit, FanOut, Handles, OutOfFuel, OutOfMemory, Quota, StackOverflow,

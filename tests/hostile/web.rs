@@ -250,13 +250,16 @@ pub(crate) async fn slow(host: &Host) -> Struck {
 /// Sends ten thousand requests and waits for none of them.
 pub(crate) async fn flood(host: &Host) -> Struck {
     let (_, silent) = &host.servers.bad[0];
-    // Those of the strike before are closed by now, but the server may not have noticed.
+    // Those of the strike before are closed by now, but the server may not have noticed, nor even accepted all of them.
     let closed = async {
-        while silent.open.load(Ordering::Relaxed) > 0 {
+        let mut quiet = 0;
+        while quiet < 50 {
+            let open = silent.open.load(Ordering::Relaxed);
+            quiet = if open > 0 { 0 } else { quiet + 1 };
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    let closed = tokio::time::timeout(Duration::from_secs(1), closed).await;
+    let closed = tokio::time::timeout(Duration::from_secs(5), closed).await;
     claim(closed.is_ok(), || "connections stay open".to_owned())?;
     silent.most.store(0, Ordering::Relaxed);
     let input = json!({ "web-flood": [silent.authority(), 10_000] });

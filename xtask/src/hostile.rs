@@ -121,6 +121,7 @@ struct Case {
     grown_mib: f64,
     grows_mib: f64,
     p99_ms: f64,
+    stretch: f64,
     broken: Vec<String>,
 }
 
@@ -259,6 +260,18 @@ impl Report {
                 figure(most_ms)
             );
         }
+        let stretch = self
+            .cases
+            .iter()
+            .map(|case| case.stretch)
+            .fold(1.0, f64::max);
+        if stretch > 1.0 {
+            let _ = write!(
+                text,
+                " Bounds on time are for a machine without other work; this one had the process wait for a core, at worst {} times as long.",
+                figure(stretch)
+            );
+        }
         if let Some(End { before, after, .. }) = &self.end {
             let _ = write!(
                 text,
@@ -274,7 +287,7 @@ impl Case {
     fn ended(&self) -> String {
         match self.note.is_empty() || self.outcome != "held" {
             true => self.outcome.clone(),
-            false => format!("held: {}", self.note),
+            false => format!("held: {}", cut(&self.note)),
         }
     }
 
@@ -291,6 +304,15 @@ impl Case {
             true => "held",
             false => "BROKEN",
         }
+    }
+}
+
+/// As much of a note as a line of the table has room for.
+fn cut(note: &str) -> String {
+    const ROOM: usize = 36;
+    match note.char_indices().nth(ROOM) {
+        Some((end, _)) => format!("{}…", &note[..end]),
+        None => note.to_owned(),
     }
 }
 
@@ -314,7 +336,7 @@ mod tests {
 
     fn case(broken: &str) -> String {
         format!(
-            r#"{{"case":{{"name":"spin","does":"loops for ever","expected":"out-of-fuel","outcome":"out-of-fuel","note":"","strikes":3,"took-ms":86.14,"within-ms":4000,"grown-mib":0.04,"grows-mib":8,"calls":12,"p99-ms":2.31,"broken":[{broken}]}}}}
+            r#"{{"case":{{"name":"spin","does":"loops for ever","expected":"out-of-fuel","outcome":"out-of-fuel","note":"","strikes":3,"took-ms":86.14,"within-ms":4000,"grown-mib":0.04,"grows-mib":8,"calls":12,"p99-ms":2.31,"stretch":1.25,"broken":[{broken}]}}}}
 "#
         )
     }
