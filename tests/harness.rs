@@ -12,6 +12,7 @@ mod artefacts;
 mod compiled;
 #[path = "harness/process.rs"]
 mod process;
+mod random;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -23,6 +24,7 @@ use serde_json::Value;
 
 pub(crate) use artefacts::{kennel_binary, repository};
 pub(crate) use process::{Output, Running};
+pub(crate) use random::Random;
 
 /// How long a test waits for something that must come, before it says that it did not. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -160,7 +162,8 @@ impl Kennel {
         self.file(&format!("agents/{agent}.wasm"), wasm)
     }
 
-    fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+    /// A command of `kennel`, not yet started.
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(kennel_binary());
         command
             .args(args)
@@ -174,7 +177,8 @@ impl Kennel {
         command
     }
 
-    fn started(&self, command: Command) -> Running {
+    /// Starts a command.
+    pub(crate) fn started(&self, command: Command) -> Running {
         Running::start(command, Some(self.state()))
     }
 }

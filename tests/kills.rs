@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::harness::Kennel;
-use crate::recovery::Random;
+use crate::harness::{Kennel, Random};
 
 /// Pages, a stream with batches, a master with workers, and one count that every run adds to.
 const FLOW: &str = "kennel: 1

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Kennel, Running, step, touched, until};
+use crate::harness::{Kennel, Random, Running, step, touched, until};
 use crate::hostile;
 
 /// The second step takes for ever unless it is begun again.
@@ -300,31 +300,4 @@ fn check(kennel: &Kennel, name: &str, killed: u32) {
             .count()
     };
     assert!(STEPS.iter().all(|id| succeeded(id) == 1), "{records:#}");
-}
-
-/// A few random numbers that can be drawn again: Marsaglia's xorshift.
-pub(crate) struct Random(u64);
-
-impl Random {
-    /// From `KENNEL_TEST_SEED`, or from the clock. A failed test shows which.
-    pub(crate) fn seeded() -> Self {
-        let given = std::env::var("KENNEL_TEST_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok());
-        let clock = || {
-            std::time::SystemTime::UNIX_EPOCH
-                .elapsed()
-                .map_or(1, |time| time.as_nanos() as u64)
-        };
-        let seed = given.unwrap_or_else(clock).max(1);
-        println!("KENNEL_TEST_SEED={seed} draws the same numbers again");
-        Self(seed)
-    }
-
-    pub(crate) fn below(&mut self, bound: Duration) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        bound.mul_f64((self.0 >> 11) as f64 / (1_u64 << 53) as f64)
-    }
 }

@@ -90,12 +90,18 @@ impl SqliteStore {
     async fn take_due(&self, queue: &str, free: usize) -> Result<Vec<Box<dyn Lease>>> {
         let now = self.now();
         let name = queue.to_owned();
-        let any = move |db: &Connection| Ok(!due(db, &name, now, 1)?.is_empty());
-        if !self.inner.readers.read(any).await? {
+        let look = move |db: &Connection| {
+            let gone = gone(db, &name, now)?;
+            Ok((!gone.is_empty() || !due(db, &name, now, 1)?.is_empty()).then_some(gone))
+        };
+        let Some(gone) = self.inner.readers.read(look).await? else {
             return Ok(Vec::new());
-        }
+        };
         let name = queue.to_owned();
         let take = move |tx: &Connection| {
+            for holder in &gone {
+                give_back(tx, &name, holder)?;
+            }
             let rows = due(tx, &name, now, free)?;
             rows.into_iter()
                 .map(|row| take(tx, row, now))
@@ -180,6 +186,25 @@ fn due(db: &Connection, queue: &str, now: i64, limit: usize) -> Result<Vec<TaskR
     let limit = integer(limit as u64);
     let rows = statement.query_map(params![queue, now, two_terms(), limit], TaskRow::of)?;
     Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
+}
+
+/// The holders of leases that hold still, though the process has gone: nobody has to wait for those to lapse.
+fn gone(db: &Connection, queue: &str, now: i64) -> Result<Vec<String>> {
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT DISTINCT holder FROM tasks WHERE queue = ?1 AND holder IS NOT NULL AND NOT {NOT_LEASED}"
+    ))?;
+    let holders = statement.query_map(params![queue, now, two_terms()], |row| row.get(0))?;
+    let mut holders = holders.collect::<rusqlite::Result<Vec<String>>>()?;
+    holders.retain(|holder| holder.parse().is_ok_and(|holder: Holder| holder.is_gone()));
+    Ok(holders)
+}
+
+fn give_back(tx: &Connection, queue: &str, holder: &str) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE tasks SET lease_until = NULL, leased_at = NULL, holder = NULL WHERE queue = ?1 AND holder = ?2",
+    )?
+    .execute([queue, holder])?;
+    Ok(())
 }
 
 fn take(tx: &Connection, mut row: TaskRow, now: i64) -> Result<TaskRow> {

@@ -1,0 +1,71 @@
+//! The programme as a whole: its time, its order, and the table of what was measured.
+
+use std::io::Write as _;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::json;
+
+/// How long the parts take together that take as long as they may. The others take what they need, about half of it.
+const SECONDS: u64 = 75;
+
+/// Parts run one after another: each measures, and uses every core.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // A part that failed leaves nothing behind that another could stumble over.
+    ALONE.lock().unwrap_or_else(|failed| failed.into_inner())
+}
+
+/// This share of the whole time; `None` when everything is to be done, however long it takes.
+pub(crate) fn share(of: f64) -> Option<Duration> {
+    if std::env::var_os("KENNEL_CRASH_ALL").is_some() {
+        return None;
+    }
+    let seconds = std::env::var("KENNEL_CRASH_SECONDS").ok();
+    let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+    Some(Duration::from_secs(seconds.unwrap_or(SECONDS)).mul_f64(of))
+}
+
+/// The one position to be tried, `WORKLOAD/FAULT/NUMBER`, for whoever looks into a failure.
+pub(crate) fn only() -> Option<String> {
+    std::env::var("KENNEL_CRASH_ONLY").ok()
+}
+
+/// One line of the table.
+pub(crate) struct Row {
+    pub(crate) what: String,
+    pub(crate) fault: String,
+    /// Tried, of how many there are.
+    pub(crate) tried: (u64, Option<u64>),
+    pub(crate) injected: u64,
+    pub(crate) restarts: u64,
+    /// The slowest recovery, or return to work.
+    pub(crate) slowest: Option<Duration>,
+    pub(crate) failed: u64,
+}
+
+impl Row {
+    /// Prints it, and adds it to the file that was asked for.
+    pub(crate) fn keep(&self) {
+        let Self {
+            what,
+            fault,
+            tried: (tried, of),
+            injected,
+            restarts,
+            slowest,
+            failed,
+        } = self;
+        let slowest = slowest.map(|slowest| slowest.as_millis() as u64);
+        let row = json!({ "what": what, "fault": fault, "tried": tried, "of": of, "injected": injected, "restarts": restarts,
+            "slowest-ms": slowest, "failed": failed });
+        println!("{row}");
+        if let Some(file) = std::env::var_os("KENNEL_CRASH_ROWS") {
+            let file = std::fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(file);
+            writeln!(file.expect("the file for the rows"), "{row}").expect("written");
+        }
+    }
+}
