@@ -12,6 +12,7 @@ mod artefacts;
 mod compiled;
 #[path = "harness/process.rs"]
 mod process;
+#[path = "harness/random.rs"]
 mod random;
 
 use std::ffi::OsStr;
