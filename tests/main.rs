@@ -19,7 +19,6 @@ mod capabilities;
 mod sandbox;
 
 mod events;
-mod kills;
 mod recovery;
 mod reload;
 mod replay;

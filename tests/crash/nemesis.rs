@@ -23,6 +23,8 @@ pub(crate) struct Seen {
     /// How many operations there were at which it could go wrong.
     pub(crate) positions: u64,
     pub(crate) injected: u64,
+    /// How often it read the wall clock.
+    pub(crate) readings: u64,
     /// The first operation that went wrong.
     pub(crate) hit: String,
 }
@@ -73,6 +75,7 @@ impl Under {
         Seen {
             positions: number("positions"),
             injected: number("injected"),
+            readings: number("readings"),
             hit: value("hit").to_owned(),
             output,
         }

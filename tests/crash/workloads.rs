@@ -61,11 +61,21 @@ const EMIT: [&str; 7] = [
     "{\"key\": \"a\", \"price\": 7}",
     "--json",
 ];
+/// One event more than a flow that is served has in its queue.
+pub(crate) const EMIT_MORE: &[&str] = &[
+    "emit",
+    "price_change",
+    "--id",
+    "more",
+    "--data",
+    "{\"key\": \"more\", \"price\": 7}",
+    "--json",
+];
 const SERVE: [&str; 3] = ["run", "watch.yaml", "--json"];
 
 /// All of them.
 pub(crate) fn all() -> Vec<Workload> {
-    vec![sequential(), fan_out(), emit(), serve()]
+    vec![sequential(), fan_out(), emit(), served()]
 }
 
 fn kennel() -> Kennel {
@@ -128,7 +138,7 @@ fn emit() -> Workload {
 }
 
 /// A flow is served, and three events wait for it.
-fn serve() -> Workload {
+pub(crate) fn served() -> Workload {
     let kennel = kennel();
     serve_until(&kennel, Books::are_subscribed);
     for id in ["1", "2", "3"] {

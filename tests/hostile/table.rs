@@ -62,11 +62,11 @@ fn files() -> Vec<Case> {
         case("hot-swap", "is replaced 200 times while it is loaded", Holds("each load is one version, whole"), own(|host| Box::pin(files::swapped(host)))).within(8_000),
         case("ifelse-20k", "20,000 branches over 200 locals, which the scan lets pass", Refused(&["not-an-agent", "compile-timeout", "compile-crash"]), file(|| bombs::if_else(20_000))).within(46_000),
         case("giant", "means well: an agent with an interpreter of 13 MB, as Python has", Holds("loads"), own(|host| Box::pin(files::giant(host)))).within(60_000).grows(128),
-        case("exp-nest-7-unscanned", "the same without the scan", ENDED, unscanned(|| bombs::exponential(7))).within(20_000),
-        case("deep-nest-unscanned", "the same with no cap of ours: the validator has one", Refused(&["invalid"]), unscanned(|| bombs::nested(10_000))).within(20_000),
-        case("loops-unscanned", "the same without the scan", ENDED, unscanned(corpus::counting_loops)).within(20_000),
-        case("funcs-unscanned", "the same without the scan", ENDED, unscanned(|| bombs::empty_functions(100_000))).within(20_000),
-        case("brtable-unscanned", "the same without the scan: the compiler has a cap", Refused(&["invalid", "compile-timeout", "compile-crash"]), unscanned(|| bombs::br_table(1_000_000))).within(20_000).grows(32),
+        case("exp-nest-7 unscanned", "the same without the scan", ENDED, unscanned(|| bombs::exponential(7))).within(20_000),
+        case("deep-nest unscanned", "the same with no cap of ours: the validator has one", Refused(&["invalid"]), unscanned(|| bombs::nested(10_000))).within(20_000),
+        case("loops unscanned", "the same without the scan", ENDED, unscanned(corpus::counting_loops)).within(20_000),
+        case("funcs unscanned", "the same without the scan", ENDED, unscanned(|| bombs::empty_functions(100_000))).within(20_000),
+        case("brtable unscanned", "the same without the scan: the compiler has a cap", Refused(&["invalid", "compile-timeout", "compile-crash"]), unscanned(|| bombs::br_table(1_000_000))).within(20_000).grows(32),
     ]
 }
 

@@ -6,6 +6,7 @@
 mod cargo;
 mod child;
 mod collect;
+mod crash;
 mod demo;
 mod fuzz;
 mod guests;
@@ -38,6 +39,8 @@ enum Chore {
     #[command(long_about = "Build the agents under plugins/ into target/agents.\n\n\
         The folder belongs to this command: an agent that is no longer built is removed from it.")]
     Plugins,
+    /// Kill the host, break its disk, fill it, and see whether all comes right; print what was measured
+    Crash(crash::Args),
     /// Put the host under load: 10 000 agents at once, 100 000 tasks, none of them lost
     Load,
     /// Try the host's parsers and decoders with made-up input
@@ -54,6 +57,7 @@ Examples:
   cargo xtask test                                    run every test
   cargo xtask test -- -p kennel breaker               run some: after -- as for cargo test
   cargo xtask plugins                                 only build the agents
+  cargo xtask crash --all                             let every write, sync and rename go wrong in every way
   cargo xtask load                                    see what the host bears, in less than a minute
   cargo xtask fuzz                                    try every target for five seconds
   cargo xtask fuzz flow journal --seconds 3600        try two of them for an hour
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Chore::Demo(args) => demo::run(&args),
         Chore::Test(args) => suite::run(&args),
         Chore::Plugins => plugins(),
+        Chore::Crash(args) => crash::run(&args),
         Chore::Load => load::run(),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Hostile(args) => hostile::run(&args),

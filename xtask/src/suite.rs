@@ -22,16 +22,33 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::load()?;
-    wasm_target::ensure()?;
-    workspace.build_plugins()?;
-    workspace.build_test_guests()?;
-    build_tests(&workspace)?;
+    build(&workspace)?;
     if args.cargo_test.is_empty() {
         every_test(&workspace)
     } else {
         announce("the tests that were asked for")?;
         child::run(&mut cargo_test(&workspace, &args.cargo_test))
     }
+}
+
+/// Builds everything that the tests run.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    wasm_target::ensure()?;
+    workspace.build_plugins()?;
+    workspace.build_test_guests()?;
+    build_nemesis(workspace)?;
+    build_tests(workspace)
+}
+
+/// The program that lets file operations go wrong. A workspace of its own, so a target directory of its own too.
+fn build_nemesis(workspace: &Workspace) -> Result<()> {
+    let mut command = cargo::cargo();
+    command.current_dir(workspace.root().join("tests/nemesis"));
+    command.args(["build", "--locked", "--target-dir"]);
+    command.arg(workspace.target().join("nemesis"));
+    step("the fault injector", || {
+        child::run(&mut command).map(|()| "built")
+    })
 }
 
 /// Builds the tests, and in the same go the `kennel` binary that some of them start: apart, their features would differ.

@@ -45,7 +45,9 @@ impl Operation {
             libc::SYS_fallocate => ("fallocate", Kind::Space, Place::Fd(regs.rdi)),
             libc::SYS_fsync => ("fsync", Kind::Sync, Place::Fd(regs.rdi)),
             libc::SYS_fdatasync => ("fdatasync", Kind::Sync, Place::Fd(regs.rdi)),
-            libc::SYS_open if creates(regs.rsi) => ("create", Kind::Space, Place::Path(None, regs.rdi)),
+            libc::SYS_open if creates(regs.rsi) => {
+                ("create", Kind::Space, Place::Path(None, regs.rdi))
+            }
             libc::SYS_openat if creates(regs.rdx) => {
                 ("create", Kind::Space, Place::Path(Some(regs.rdi), regs.rsi))
             }
@@ -58,7 +60,11 @@ impl Operation {
             libc::SYS_link => ("link", Kind::Space, Place::Path(None, regs.rsi)),
             libc::SYS_linkat => ("link", Kind::Space, Place::Path(Some(regs.rdx), regs.r10)),
             libc::SYS_unlink => ("unlink", Kind::Remove, Place::Path(None, regs.rdi)),
-            libc::SYS_unlinkat => ("unlink", Kind::Remove, Place::Path(Some(regs.rdi), regs.rsi)),
+            libc::SYS_unlinkat => (
+                "unlink",
+                Kind::Remove,
+                Place::Path(Some(regs.rdi), regs.rsi),
+            ),
             _ => return None,
         };
         let path = place.resolve(pid)?;

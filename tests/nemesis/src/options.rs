@@ -107,7 +107,9 @@ impl Options {
             (None, None) => None,
             _ => return Err("`fault` and `at` belong together".into()),
         };
-        if read.program.is_empty() || !read.below.is_absolute() || read.report.as_os_str().is_empty()
+        if read.program.is_empty()
+            || !read.below.is_absolute()
+            || read.report.as_os_str().is_empty()
         {
             return Err("`report`, `below` and a program after `--` are needed".into());
         }
