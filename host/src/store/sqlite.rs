@@ -153,6 +153,9 @@ impl From<rusqlite::Error> for StoreError {
                 | E::Utf8Error(..),
                 _,
             ) => Self::Damaged(error.to_string()),
+            (_, Some(ErrorCode::DiskFull)) => Self::Unavailable(format!(
+                "{error}: the disk is full; make room where the state directory is, then `kennel runs resume` goes on with every accepted run"
+            )),
             (_, Some(ErrorCode::TooBig)) => Self::Refused(error.to_string()),
             _ => Self::Unavailable(error.to_string()),
         }

@@ -5,7 +5,7 @@
 //! Leases are measured by the wall clock, which must mean the same to every process and after a reboot. When it is set forward, leases
 //! lapse early and work may be done twice, which the run log makes harmless; when it is set back, a lease that ends more than two terms
 //! from now cannot be right and counts as lapsed, so nothing is stuck for longer than that. Delayed tasks wait longer by as much as
-//! the clock was set back.
+//! the clock was set back; others do not wait.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const NOT_LEASED: &str = "(lease_until IS NULL OR lease_until <= ?2 OR lease_unt
 impl Queue for SqliteStore {
     async fn put(&self, queue: &str, task: QueueTask) -> Result<Put> {
         task.check()?;
-        let due = self.now().saturating_add(millis(task.delay));
+        let due = due_at(self.now(), task.delay);
         let (queue, limit) = (
             queue.to_owned(),
             integer(self.inner.options.queue_limit as u64),
@@ -307,7 +307,7 @@ impl Lease for SqliteLease {
     }
 
     async fn retry(self: Box<Self>, delay: Duration) -> Result<()> {
-        let due = self.store.now().saturating_add(millis(delay));
+        let due = due_at(self.store.now(), delay);
         let release = move |tx: &Connection, seq, deliveries| {
             tx.prepare_cached(
                 "UPDATE tasks SET not_before = ?3, lease_until = NULL, leased_at = NULL, holder = NULL
@@ -316,6 +316,14 @@ impl Lease for SqliteLease {
             .execute(params![seq, deliveries, due])
         };
         self.change(Touches::Queue, release).await.map(drop)
+    }
+}
+
+/// From when on a task is handed out. One that is not delayed is due whatever becomes of the clock.
+fn due_at(now: i64, delay: Duration) -> i64 {
+    match delay.is_zero() {
+        true => 0,
+        false => now.saturating_add(millis(delay)),
     }
 }
 
