@@ -41,8 +41,10 @@ impl Checked {
         let right = Digest::of_stream(&mut BufReader::with_capacity(MAX_INLINE, file))? == digest;
         if right {
             let mut checked = self.0.lock();
-            if checked.len() >= MAX_CHECKED {
-                checked.clear();
+            if checked.len() >= MAX_CHECKED
+                && let Some(any) = checked.keys().next().copied()
+            {
+                checked.remove(&any);
             }
             checked.insert(digest, as_now);
         }
@@ -82,30 +84,24 @@ impl Blobs for SqliteStore {
     }
 
     async fn get(&self, digest: Digest) -> Result<Option<Bytes>> {
+        if let Some(bytes) = self.small(digest).await? {
+            return Ok(Some(bytes));
+        }
         let path = path_of(&self.inner.blob_dir, digest);
-        let get = move |db: &Connection| {
-            let found = match read_table(db, digest)? {
-                Some(bytes) => Some(bytes),
-                None => read_file(&path)?,
-            };
-            match found {
-                Some(bytes) if Digest::of(&bytes) != digest => Err(damaged(digest)),
-                found => Ok(found.map(Bytes::from)),
-            }
-        };
-        self.inner.readers.read(get).await
+        blocking(move || match read_file(&path)? {
+            Some(bytes) if Digest::of(&bytes) != digest => Err(damaged(digest)),
+            found => Ok(found.map(Bytes::from)),
+        })
+        .await
     }
 
     async fn get_part(&self, digest: Digest, offset: u64, length: usize) -> Result<Option<Bytes>> {
+        if let Some(bytes) = self.small(digest).await? {
+            return Ok(Some(part_of(&bytes, offset, length)));
+        }
         let path = path_of(&self.inner.blob_dir, digest);
         let inner = self.inner.clone();
-        let get = move |db: &Connection| {
-            if let Some(bytes) = read_table(db, digest)? {
-                if Digest::of(&bytes) != digest {
-                    return Err(damaged(digest));
-                }
-                return Ok(Some(part_of(&Bytes::from(bytes), offset, length)));
-            }
+        blocking(move || {
             let unavailable = |error: io::Error| schema::unavailable(&path, &error);
             let mut file = match File::open(&path) {
                 Ok(file) => file,
@@ -126,14 +122,25 @@ impl Blobs for SqliteStore {
                     .map_err(unavailable)?;
             }
             Ok(Some(Bytes::from(part)))
-        };
-        self.inner.readers.read(get).await
+        })
+        .await
     }
 
     async fn has(&self, digest: Digest) -> Result<bool> {
         let path = path_of(&self.inner.blob_dir, digest);
         let has = move |db: &Connection| Ok(in_table(db, digest)? || path.is_file());
         self.inner.readers.read(has).await
+    }
+}
+
+impl SqliteStore {
+    /// The bytes of a blob that stands in the table. Files are not read by the few connections that read for everybody.
+    async fn small(&self, digest: Digest) -> Result<Option<Bytes>> {
+        let bytes = move |db: &Connection| read_table(db, digest);
+        match self.inner.readers.read(bytes).await? {
+            Some(bytes) if Digest::of(&bytes) != digest => Err(damaged(digest)),
+            found => Ok(found.map(Bytes::from)),
+        }
     }
 }
 
