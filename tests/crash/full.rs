@@ -141,7 +141,7 @@ fn a_flow_that_is_served_on_a_full_disk_loses_no_event_and_goes_on_by_itself() {
             .map(drop)
     });
     let slowest = back.elapsed();
-    under.kill();
+    assert_eq!(under.kill().code, 128 + 9);
     Books::open(&kennel).expect("it is there").are_right();
     Row {
         what: "serve".into(),

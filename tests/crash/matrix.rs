@@ -34,6 +34,7 @@ const AGAIN: u64 = 3;
 fn whatever_operation_of_the_store_goes_wrong_every_accepted_run_ends_once_and_nothing_is_lost() {
     let _alone = alone();
     let random = Random::seeded();
+    let seed = random.0;
     let workloads = workloads::all();
     let cells = (workloads.len() * FAULTS.len()) as u32;
     let time = share(SHARE).map(|time| time / cells);
@@ -44,6 +45,7 @@ fn whatever_operation_of_the_store_goes_wrong_every_accepted_run_ends_once_and_n
                 workload,
                 fault: fault.0,
                 kills: fault.1,
+                seed,
                 random: random.apart((at * FAULTS.len() + nth) as u64),
             };
             cell.tried(time, &mut failures);
@@ -57,6 +59,7 @@ struct Cell<'a> {
     workload: &'a Workload,
     fault: &'static str,
     kills: bool,
+    seed: u64,
     random: Random,
 }
 
@@ -110,9 +113,10 @@ impl Cell<'_> {
                 .downcast_ref::<String>()
                 .map_or("it panicked", String::as_str);
             failures.push(format!(
-                "{}: {why}\nKENNEL_CRASH_ONLY={} cargo xtask crash",
+                "{}: {why}\nKENNEL_CRASH_ONLY={} KENNEL_TEST_SEED={} cargo xtask crash",
                 name(*at),
-                name(*at)
+                name(*at),
+                self.seed
             ));
         }
         Row {

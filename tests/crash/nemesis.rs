@@ -57,8 +57,8 @@ impl Under {
     }
 
     /// Ends it at once, if it has not ended: what runs under it goes with it.
-    pub(crate) fn kill(self) {
-        self.running.kill();
+    pub(crate) fn kill(self) -> Output {
+        self.running.kill()
     }
 
     #[track_caller]

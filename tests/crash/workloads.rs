@@ -193,7 +193,8 @@ impl Workload {
         begun.elapsed()
     }
 
-    /// Goes on, and is cut off too, at an operation of this number or later by hand; how often that went wrong.
+    /// Goes on, and is cut off too, at an operation of this number or later by hand; how often it was
+    /// killed, since it may have ended before.
     #[track_caller]
     pub(crate) fn recover_badly(&self, kennel: &Kennel, at: u64) -> u64 {
         let options = ["fault=kill-after".into(), format!("at={at}")];
@@ -204,8 +205,7 @@ impl Workload {
             let done = || Books::open(kennel).is_some_and(|books| books.are_settled(self.runs));
             (ended || self.name == "serve" && done()).then_some(())
         });
-        under.kill();
-        1
+        u64::from(under.kill().code == 128 + 9)
     }
 
     /// Claims what must hold after it went wrong `times` times and was gone on with.

@@ -177,3 +177,48 @@ async fn a_lease_does_not_outlive_two_terms_when_the_clock_is_set_back() {
         "a lease that ends too far ahead cannot be right"
     );
 }
+
+#[tokio::test]
+async fn what_is_not_delayed_does_not_wait_for_a_clock_that_was_set_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(AtomicI64::new(1_700_000_000_000));
+    let hand = Arc::clone(&clock);
+    let options = SqliteOptions {
+        clock: Arc::new(move || hand.load(Ordering::Relaxed)),
+        ..SqliteOptions::default()
+    };
+    let store = SqliteStore::open_with(dir.path(), options).unwrap();
+    store.queue().put("q", task("a")).await.unwrap();
+    clock.fetch_sub(3_600_000, Ordering::Relaxed);
+    let mut taken = store.queue().pull("q", 1, Duration::ZERO).await.unwrap();
+    taken.remove(0).retry(Duration::ZERO).await.unwrap();
+    clock.fetch_sub(3_600_000, Ordering::Relaxed);
+    let again = store.queue().pull("q", 1, Duration::ZERO).await.unwrap();
+    assert_eq!(again.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_process_held_that_is_gone_is_handed_out_at_once() {
+    let (dir, store) = open();
+    for key in ["a", "b"] {
+        store.queue().put("q", task(key)).await.unwrap();
+    }
+    let pull = async |free| store.queue().pull("q", free, Duration::ZERO).await.unwrap();
+    let held = pull(2).await;
+    assert_eq!((held.len(), pull(2).await.len()), (2, 0));
+    let mut somebody = somebody();
+    let holder = Holder::of(somebody.id()).unwrap().to_string();
+    raw(&dir)
+        .execute("UPDATE tasks SET holder = ?1 WHERE key = 'a'", [holder])
+        .unwrap();
+    assert_eq!(pull(2).await.len(), 0, "it lives");
+    somebody.kill().unwrap();
+    somebody.wait().unwrap();
+    let taken = pull(2).await;
+    assert_eq!(taken.len(), 1, "the other is held by this process");
+    assert_eq!(taken[0].task().key, "a");
+    assert!(
+        !held[0].renew().await.unwrap(),
+        "whoever had it has lost it"
+    );
+}
