@@ -33,7 +33,7 @@ use crate::failure::Failure;
 use crate::id::{AgentName, Digest, EventType, RunId};
 use crate::plan::{Plan, StepRef};
 use crate::record::{Cause, Event, Held, Outcome, Record};
-use crate::store::{Claim, Lease, Put, QueueTask, SharedBackend, StoreError};
+use crate::store::{Claim, Lease, Put, QUEUE_LIMIT, QueueTask, SharedBackend, StoreError};
 
 /// Appends of a run whose work was dropped that can still be under way: it makes one at a time.
 const LATE_APPENDS: u32 = 3;
@@ -377,10 +377,47 @@ impl Engine {
             delay: Duration::ZERO,
             body: Bytes::new(),
         };
-        match self.backend.queue().put(RUNS, task).await? {
+        let queue = self.backend.queue();
+        let mut put = queue.put(RUNS, task.clone()).await?;
+        if put == Put::Full && self.sweep().await? > 0 {
+            put = queue.put(RUNS, task).await?;
+        }
+        match put {
             Put::Queued | Put::Duplicate => Ok(()),
             Put::Full => Err(EngineError::Full),
         }
+    }
+
+    /// Takes runs that have ended out of the queue: whoever was lost right after the last record could not. Returns how many they were.
+    async fn sweep(&self) -> Result<usize, EngineError> {
+        let mut swept = 0;
+        for lease in self
+            .backend
+            .queue()
+            .pull(RUNS, QUEUE_LIMIT, Duration::ZERO)
+            .await?
+        {
+            let ended = match lease.task().key.parse() {
+                Ok(run) => self.has_ended(run).await?,
+                Err(_) => false,
+            };
+            match ended {
+                true => lease.done().await?,
+                false => lease.retry(Duration::ZERO).await?,
+            }
+            swept += usize::from(ended);
+        }
+        Ok(swept)
+    }
+
+    async fn has_ended(&self, run: RunId) -> Result<bool, EngineError> {
+        let mut reading = self.read(run);
+        while let Some(record) = reading.next().await? {
+            if matches!(record.event, Event::RunFinished { .. }) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

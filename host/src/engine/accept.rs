@@ -7,7 +7,7 @@ use super::{Engine, EngineError, started};
 use crate::event::CloudEvent;
 use crate::id::{AgentName, Digest, RunId};
 use crate::plan::Plan;
-use crate::record::{Cause, Event};
+use crate::record::Cause;
 use crate::store::StoreError;
 
 /// How an event's run was found.
@@ -72,11 +72,8 @@ impl Engine {
             );
             return Err(StoreError::Damaged(why).into());
         }
-        let mut reading = self.read(run);
-        while let Some(record) = reading.next().await? {
-            if matches!(record.event, Event::RunFinished { .. }) {
-                return Ok(Accepted::Ended);
-            }
+        if self.has_ended(run).await? {
+            return Ok(Accepted::Ended);
         }
         Ok(match beginning.agents == *agents {
             true => Accepted::Open,

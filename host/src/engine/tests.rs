@@ -269,6 +269,31 @@ async fn a_run_that_finds_the_queue_full_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_queue_full_of_runs_that_have_ended_has_room() {
+    let bench = Bench::new(MemoryStore::new().with_queue_limit(2), THREE, &[]);
+    let mut ended = Vec::new();
+    for _ in 0..2 {
+        let run = bench.accept(json!(1)).await;
+        bench.drive(run).await.expect("driven");
+        ended.push(run);
+    }
+    // As if their processes had been lost right after the last record.
+    for run in ended {
+        bench.engine().enqueue(run).await.expect("room");
+    }
+    let run = bench.accept(json!(1)).await;
+    let other = bench.accept(json!(1)).await;
+    let full = bench.engine().enqueue(RunId::generate()).await;
+    assert!(matches!(full, Err(EngineError::Full)), "{full:?}");
+    for run in [run, other] {
+        bench
+            .drive(run)
+            .await
+            .expect("those that wait are still there");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_queue_entry_is_put_back() {
     let bench = Bench::new(MemoryStore::new(), THREE, &[]);
     let run = bench.accept(json!(1)).await;

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use self::readers::Readers;
 use self::writer::Writer;
@@ -156,6 +156,12 @@ impl From<rusqlite::Error> for StoreError {
             (_, Some(ErrorCode::DiskFull)) => Self::Unavailable(format!(
                 "{error}: the disk is full; make room where the state directory is, then `kennel runs resume` goes on with every accepted run"
             )),
+            // The first to open a store makes the index of its write-ahead log, which needs room.
+            (E::SqliteFailure(code, _), _) if code.extended_code == ffi::SQLITE_IOERR_SHMSIZE => {
+                Self::Unavailable(format!(
+                    "{error}: the disk is full, or cannot be written; make room where the state directory is, even to read what is there"
+                ))
+            }
             (_, Some(ErrorCode::TooBig)) => Self::Refused(error.to_string()),
             _ => Self::Unavailable(error.to_string()),
         }
