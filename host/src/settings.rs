@@ -130,14 +130,19 @@ pub struct Manifest {
 impl Settings {
     /// Reads `path`; the settings of a file that is not there are all absent.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        let mut settings = match read(path)? {
-            None => Self::default(),
-            Some(bytes) => from_bytes(path, &bytes, Self::read)?,
+        Ok(Self::load_if_there(path)?.unwrap_or_default())
+    }
+
+    /// Reads `path`; `None` when there is no such file.
+    pub fn load_if_there(path: &Path) -> Result<Option<Self>, SettingsError> {
+        let Some(bytes) = read(path)? else {
+            return Ok(None);
         };
+        let mut settings = from_bytes(path, &bytes, Self::read)?;
         let base = path.parent().unwrap_or(Path::new(""));
         settings.agents = settings.agents.map(|agents| base.join(agents));
         settings.store.path = settings.store.path.map(|store| base.join(store));
-        Ok(settings)
+        Ok(Some(settings))
     }
 
     /// Reads the text of such a file. Paths stay as they are written.

@@ -95,12 +95,18 @@ impl Changes {
             | WatchMask::MOVE
             | WatchMask::DELETE_SELF
             | WatchMask::MOVE_SELF;
-        events.of.clear();
+        let before = std::mem::take(&mut events.of);
         for (at, place) in self.places.iter().enumerate() {
             match events.watches.add(&place.dir, mask) {
                 Ok(watch) => events.of.push((watch, at)),
                 // It may come; until then there is nothing to be seen in it.
                 Err(error) => tracing::debug!(dir = %place.dir.display(), %error, "not watched"),
+            }
+        }
+        // A directory that was renamed away would be watched for ever. Of one that was removed the system has let go itself.
+        for (old, _) in before {
+            if !events.of.iter().any(|(watch, _)| *watch == old) {
+                let _ = events.watches.remove(old);
             }
         }
     }

@@ -59,23 +59,25 @@ pub(super) struct Paths {
     pub(super) settings: Settings,
     /// Where the settings stand, or would.
     pub(super) file: PathBuf,
+    /// Whether these settings were read from it.
+    pub(super) is_there: bool,
     pub(super) agents: PathBuf,
     pub(super) state: PathBuf,
 }
 
 impl Paths {
     pub(super) fn find(options: &Options) -> Result<Self, CliError> {
-        let settings = match &options.config {
-            // A file that was named and is not there must not mean "no limits, no grants".
-            Some(named) if !named.exists() => {
-                return Err(CliError::Usage(format!(
-                    "there is no settings file `{}`",
-                    named.display()
-                )));
-            }
-            Some(named) => Settings::load(named)?,
-            None => Settings::load(Path::new(SETTINGS))?,
-        };
+        let file = options.config.clone().unwrap_or_else(|| SETTINGS.into());
+        let settings = Settings::load_if_there(&file)?;
+        let is_there = settings.is_some();
+        // A file that was named and is not there must not mean "no limits, no grants".
+        if !is_there && options.config.is_some() {
+            let file = file.display();
+            return Err(CliError::Usage(format!(
+                "there is no settings file `{file}`"
+            )));
+        }
+        let settings = settings.unwrap_or_default();
         let agents = options
             .agents
             .clone()
@@ -88,7 +90,8 @@ impl Paths {
             .unwrap_or_else(|| ".kennel".into());
         Ok(Self {
             settings,
-            file: options.config.clone().unwrap_or_else(|| SETTINGS.into()),
+            file,
+            is_there,
             agents,
             state,
         })

@@ -50,7 +50,6 @@ impl Reloading {
         let registry = Arc::new(ArcSwap::from_pointee(registry));
         let watcher = Watcher {
             options: options.clone(),
-            is_there: paths.file.exists(),
             paths,
             loader,
             plan: serving.plan.clone(),
@@ -73,10 +72,8 @@ impl Reloading {
 
 struct Watcher {
     options: Options,
-    /// As they were at the start; the settings are those that hold now.
+    /// As they were at the start, but for whether there were settings when they were last read; the loader has those that hold now.
     paths: Paths,
-    /// Whether there were settings when they were last read.
-    is_there: bool,
     loader: Loader,
     plan: Arc<Plan>,
     fleet: Arc<ArcSwap<Fleet>>,
@@ -121,18 +118,25 @@ impl Watcher {
         let mut wrong = HashSet::new();
         let before = self.registry.load_full();
         let agents = self.paths.agents.clone();
-        let mut reloaded = None;
+        let (mut reloaded, mut unlisted) = (None, None);
         match self.under_new_settings() {
             Ok(None) => {}
-            Ok(Some(loader)) => match before.reload(&loader, &agents, &self.plan).await {
-                Ok(taken) => {
-                    self.say("reloaded", &self.paths.file.display().to_string());
-                    self.loader = loader;
-                    reloaded = Some(taken);
+            Ok(Some(loader)) => {
+                let mut taken = before.reload(&loader, &agents, &self.plan).await;
+                // Whoever may fill the directory must not keep the operator from taking something back.
+                if let Err(Unserved::Directory(error)) = &taken {
+                    unlisted = Some(error.to_string());
+                    taken = before.under(&loader, &self.plan).await;
                 }
-                Err(Unserved::Directory(_)) => {} // said below
-                Err(error @ Unserved::Lacks { .. }) => drop(wrong.insert(error.to_string())),
-            },
+                match taken {
+                    Ok(taken) => {
+                        self.say("reloaded", &self.paths.file.display().to_string());
+                        self.loader = loader;
+                        reloaded = Some(taken);
+                    }
+                    Err(error) => drop(wrong.insert(error.to_string())),
+                }
+            }
             Err(why) => drop(wrong.insert(why)),
         }
         let file = ui::safe(&self.paths.file.display().to_string());
@@ -148,11 +152,12 @@ impl Watcher {
         if reloaded.is_none() {
             match before.reload(&self.loader, &agents, &self.plan).await {
                 Ok(taken) => reloaded = Some(taken),
-                Err(error) => {
-                    let why = ui::safe(&error.to_string());
-                    wrong.insert(format!("the plugins stay as they were: {why}"));
-                }
+                Err(error) => unlisted = Some(error.to_string()),
             }
+        }
+        if let Some(why) = unlisted {
+            let why = ui::safe(&why);
+            wrong.insert(format!("the plugins stay as they were: {why}"));
         }
         for why in wrong.difference(&self.told) {
             warn(why);
@@ -165,13 +170,18 @@ impl Watcher {
 
     /// A loader under the settings as they stand now; `None` when they say what they said. Otherwise why they are not taken.
     fn under_new_settings(&mut self) -> Result<Option<Loader>, String> {
-        let is_there = self.paths.file.exists();
-        if self.is_there && !is_there {
-            return Err("it is gone; an empty file would take every grant and limit back".into());
+        let gone = "it is gone; an empty file would take every grant and limit back";
+        let was_there = self.paths.is_there;
+        if was_there && !self.paths.file.exists() {
+            return Err(gone.into());
         }
         let now = Paths::find(&self.options)
             .map_err(|error| error.message().unwrap_or_default().to_owned())?;
-        self.is_there = is_there;
+        // It may have gone since: only what was read tells.
+        if was_there && !now.is_there {
+            return Err(gone.into());
+        }
+        self.paths.is_there = now.is_there;
         if now.settings == *self.loader.settings() {
             return Ok(None);
         }
@@ -239,11 +249,17 @@ impl Watcher {
                 agent,
                 path,
                 serves,
-            } => warn(&format!(
-                "`{}` is gone, but the flow needs agent `{agent}`; {} serves on",
-                ui::safe(&path.display().to_string()),
-                short(serves)
-            )),
+            } => {
+                let how = match path.exists() {
+                    true => "provides another agent now",
+                    false => "is gone",
+                };
+                warn(&format!(
+                    "`{}` {how}, but the flow needs agent `{agent}`; {} serves on",
+                    ui::safe(&path.display().to_string()),
+                    short(serves)
+                ));
+            }
             Change::Refused { refused, serves } => {
                 let path = ui::safe(&refused.path.display().to_string());
                 let why = ui::safe(&refused.error.to_string());

@@ -50,6 +50,8 @@ pub struct Page {
 pub struct Book {
     backend: SharedBackend,
     pages: ArcSwap<Vec<Page>>,
+    /// Held while pages are written: an old one must not be written over a new version's.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl Book {
@@ -58,6 +60,7 @@ impl Book {
         let book = Self {
             backend,
             pages: ArcSwap::from_pointee(pages),
+            writing: tokio::sync::Mutex::default(),
         };
         book.recall(|_| true).await;
         book
@@ -66,8 +69,10 @@ impl Book {
     /// Goes on with these agents. What others did is written a last time: from now on their plugins are of the past, and what tasks of
     /// theirs are still in flight says nothing about the new ones.
     pub async fn turn(&self, pages: Vec<Page>) {
-        self.save().await;
+        let writing = self.writing.lock().await;
+        self.write_all().await;
         let before = self.pages.swap(Arc::new(pages));
+        drop(writing);
         let was_known = |page: &Page| {
             let same = |old: &Page| old.agent == page.agent && old.plugin == page.plugin;
             before.iter().any(same)
@@ -96,6 +101,12 @@ impl Book {
 
     /// Writes what was counted since it was written last.
     pub async fn save(&self) {
+        let _writing = self.writing.lock().await;
+        self.write_all().await;
+    }
+
+    /// Bounded in time, and with it how long anybody waits for the lock.
+    async fn write_all(&self) {
         let pages = self.pages.load_full();
         let saving = async {
             for page in pages.iter() {

@@ -65,6 +65,9 @@ pub enum LoadError {
     /// It failed to describe itself.
     #[error("the plugin failed to describe itself: {0}")]
     Describe(Failure),
+    /// The manifest is another one than it was before the plugin was read.
+    #[error("its manifest changed while it was read")]
+    Changed,
     /// The flow that is served cannot use it.
     #[error("it does not fit the flow that is served: {0}")]
     Unfit(String),
@@ -87,6 +90,7 @@ impl LoadError {
             Self::Link(LinkError::Incompatible { .. }) => "incompatible",
             Self::Link(LinkError::Files(_)) => "files",
             Self::Describe(_) => "describe",
+            Self::Changed => "changed",
             Self::Unfit(_) => "unfit",
         }
     }
@@ -102,7 +106,7 @@ impl LoadError {
             ),
             Self::Directory(..) | Self::TooMany(..) | Self::Open(_) | Self::Manifest(_) => false,
             Self::Name(_) | Self::Duplicate(..) | Self::Compile(_) => false,
-            Self::Artefact(_) | Self::Unfit(_) => false,
+            Self::Artefact(_) | Self::Changed | Self::Unfit(_) => false,
         }
     }
 }
@@ -315,7 +319,14 @@ impl Loader {
         } = claimant;
         let (bytes, digest) = {
             let path = path.clone();
-            blocking(move || read_plugin(&path, MAX_PLUGIN)).await??
+            let before = manifest.clone();
+            // Others may have been compiled since the manifest was read: code must not be paired with what an older one asks for.
+            let read = move || -> Result<_, LoadError> {
+                let read = read_plugin(&path, MAX_PLUGIN)?;
+                let now = Manifest::load(&path.with_extension("toml"))?;
+                (now == before).then_some(read).ok_or(LoadError::Changed)
+            };
+            blocking(read).await??
         };
         let basis = Basis {
             terms: self.terms(&agent, &digest, manifest.as_ref()),
@@ -362,10 +373,14 @@ impl Loader {
             config: terms.config.clone(),
         };
         let sandbox = Sandbox::new(self.host.clone(), &component, settings)?;
-        let card = sandbox
-            .describe()
-            .await
-            .map_err(|error| LoadError::Describe(error.failure))?;
+        let described = sandbox.describe().await;
+        let described = described.map_err(|error| LoadError::Describe(error.failure));
+        let card = match (described, same) {
+            (Ok(card), _) => card,
+            // Too busy a moment to ask. What it said before is as good: a card gives a plugin nothing, its terms do.
+            (Err(error), Some(old)) if !error.is_final() => old.card.clone(),
+            (Err(error), _) => return Err(error),
+        };
         let defaults = manifest
             .as_ref()
             .map(|manifest| manifest.defaults.clone())

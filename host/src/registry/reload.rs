@@ -5,7 +5,7 @@
 //! is gone when the served flow needs its agent. What the operator takes back is taken back all the same: an old plugin stays under
 //! the present settings, or not at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ pub enum Change {
         /// Its plugin before.
         before: Digest,
     },
-    /// A file is gone, but the flow needs its agent.
+    /// A file is gone, or provides another agent now, but the flow needs the one that it provided.
     Gone {
         /// The agent.
         agent: AgentName,
@@ -91,6 +91,14 @@ pub enum Unserved {
         /// Why its plugin would be refused.
         refused: Option<Arc<Refused>>,
     },
+    /// The served flow could not use an agent as it would be under these settings.
+    #[error("agent `{agent}` would not fit the flow that is served: {why}")]
+    Unfit {
+        /// The agent.
+        agent: AgentName,
+        /// What does not fit.
+        why: String,
+    },
 }
 
 fn lacking(missing: &NotLoaded, refused: Option<&Refused>) -> String {
@@ -113,8 +121,8 @@ impl Registry {
     /// Costs a read and a hash of every file; only what is new is compiled, linked and asked to describe itself.
     ///
     /// # Errors
-    /// When the directory cannot be listed, or settings changed so that the flow would lack an agent. This registry is then as good as
-    /// it was.
+    /// When the directory cannot be listed, or settings changed so that the flow would lack an agent or could not use it. This registry
+    /// is then as good as it was.
     pub async fn reload(
         &self,
         loader: &Loader,
@@ -122,9 +130,11 @@ impl Registry {
         plan: &Plan,
     ) -> Result<Reloaded, Unserved> {
         let Claims { alone, refused } = claims(dir).await?;
-        let files = alone.iter().map(|claimant| &claimant.path);
-        let files = files.chain(refused.iter().map(|refused| &refused.path));
-        let mut next = Next::after(self, files.cloned().collect());
+        let files = alone
+            .iter()
+            .map(|claimant| (claimant.path.clone(), Some(claimant.agent.clone())));
+        let nobodys = refused.iter().map(|refused| (refused.path.clone(), None));
+        let mut next = Next::after(self, files.chain(nobodys).collect());
         for why in refused {
             next.refuse(Arc::new(why));
         }
@@ -144,6 +154,34 @@ impl Registry {
         next.refuse_unfit(plan);
         next.keep_refused(loader).await;
         next.keep_needed(loader, plan).await?;
+        next.check_fit(plan)?;
+        Ok(next.done())
+    }
+
+    /// These plugins under the settings of `loader`, whatever stands in the directory: so that what the operator takes back is taken
+    /// back while the directory cannot be listed.
+    ///
+    /// # Errors
+    /// When the flow would lack an agent under them or could not use it. This registry is then as good as it was.
+    pub async fn under(&self, loader: &Loader, plan: &Plan) -> Result<Reloaded, Unserved> {
+        let there = |plugin: &&Arc<Plugin>| !self.gone.contains(&plugin.agent);
+        let files = self.plugins.values().filter(there);
+        let files = files.map(|plugin| (plugin.path.clone(), Some(plugin.agent.clone())));
+        let mut next = Next::after(self, files.collect());
+        next.refused.clone_from(&self.refused);
+        for old in self.plugins.values() {
+            match loader.stays(old).await {
+                Ok(plugin) => next.renew(plugin),
+                Err(error) => next.refuse(Arc::new(Refused {
+                    path: old.path.clone(),
+                    agent: old.agent.to_string(),
+                    error,
+                    basis: None,
+                })),
+            }
+        }
+        next.keep_needed(loader, plan).await?;
+        next.check_fit(plan)?;
         Ok(next.done())
     }
 
@@ -155,8 +193,8 @@ impl Registry {
 /// The next registry while it is made.
 struct Next<'r> {
     before: &'r Registry,
-    /// What is in the directory.
-    files: BTreeSet<PathBuf>,
+    /// What is in the directory, and which agent each file claims; `None` where that is refused already.
+    files: BTreeMap<PathBuf, Option<AgentName>>,
     plugins: Plugins,
     refused: Vec<Arc<Refused>>,
     gone: BTreeSet<AgentName>,
@@ -164,7 +202,7 @@ struct Next<'r> {
 }
 
 impl<'r> Next<'r> {
-    fn after(before: &'r Registry, files: BTreeSet<PathBuf>) -> Self {
+    fn after(before: &'r Registry, files: BTreeMap<PathBuf, Option<AgentName>>) -> Self {
         Self {
             before,
             files,
@@ -194,9 +232,28 @@ impl<'r> Next<'r> {
 
     /// Refuses new versions that the flow cannot use, where it could use the old ones.
     fn refuse_unfit(&mut self, plan: &Plan) {
+        for (new, why) in self.misfits(plan) {
+            self.unfit(&new, why);
+        }
+    }
+
+    /// Looks again, since what stays in place of a refused version may have another card than it had, under other settings.
+    fn check_fit(&self, plan: &Plan) -> Result<(), Unserved> {
+        match self.misfits(plan).into_iter().next() {
+            None => Ok(()),
+            Some((plugin, why)) => Err(Unserved::Unfit {
+                agent: plugin.agent.clone(),
+                why,
+            }),
+        }
+    }
+
+    /// The plugins that the flow cannot use, where it could use those before them; and why not.
+    fn misfits(&self, plan: &Plan) -> Vec<(Arc<Plugin>, String)> {
+        let mut misfits = Vec::new();
         let mut catalogue = self.before.catalogue();
         if !flow::check(plan, &catalogue).is_empty() {
-            return;
+            return misfits;
         }
         for agent in plan.agents().into_keys() {
             let (Some(old), Some(new)) = (self.before.plugins.get(agent), self.plugins.get(agent))
@@ -209,12 +266,11 @@ impl<'r> Next<'r> {
             catalogue.insert(agent.clone(), entry(new));
             let problems = flow::check(plan, &catalogue);
             if let Some(problem) = problems.iter().next() {
-                let why = problem.message.clone();
-                let new = new.clone();
-                self.unfit(&new, why);
+                misfits.push((new.clone(), problem.message.clone()));
             }
             catalogue.insert(agent.clone(), entry(old));
         }
+        misfits
     }
 
     /// Takes out a new version that would do no harm, but no good either.
@@ -243,6 +299,7 @@ impl<'r> Next<'r> {
 
     /// Leaves in service what the flow needs and nothing else provides.
     async fn keep_needed(&mut self, loader: &Loader, plan: &Plan) -> Result<(), Unserved> {
+        let mut looked_for = Vec::new();
         while let Err(missing) = pins(plan, &self.plugins) {
             let before: &'r Registry = self.before;
             let provides = |old: &&Arc<Plugin>| match &missing {
@@ -250,12 +307,17 @@ impl<'r> Next<'r> {
                 NotLoaded::Skill(skill) => old.has(skill.as_ref()),
             };
             let mut kept = false;
-            for old in before.plugins.values().filter(provides) {
-                // A new version without the skill that the old one had.
-                if let Some(new) = self.plugins.get(&old.agent).cloned() {
-                    self.unfit(&new, missing.to_string());
-                }
-                if let Ok(stays) = loader.stays(old).await {
+            // A card that says something else each time it is asked for must not keep this going.
+            let again = looked_for.contains(&missing);
+            for old in before.plugins.values().filter(|old| !again && provides(old)) {
+                // Under other settings it may have other skills than it had.
+                if let Ok(stays) = loader.stays(old).await
+                    && provides(&&stays)
+                {
+                    // A new version without the skill that the old one had.
+                    if let Some(new) = self.plugins.get(&old.agent).cloned() {
+                        self.unfit(&new, missing.to_string());
+                    }
                     kept = true;
                     self.renew(stays);
                 }
@@ -268,8 +330,15 @@ impl<'r> Next<'r> {
                 let refused = self.refused.iter().find(names).cloned();
                 return Err(Unserved::Lacks { missing, refused });
             }
+            looked_for.push(missing);
         }
         Ok(())
+    }
+
+    /// Whether its file is there and may be this agent's still.
+    fn is_there(&self, plugin: &Plugin) -> bool {
+        let claims = self.files.get(&plugin.path);
+        claims.is_some_and(|claims| claims.as_ref().is_none_or(|agent| *agent == plugin.agent))
     }
 
     /// The registry, and what is new in it.
@@ -307,7 +376,7 @@ impl<'r> Next<'r> {
                     agent,
                     before: digest,
                 }),
-                Some(stays) if !self.files.contains(&stays.path) => {
+                Some(stays) if !self.is_there(stays) => {
                     self.gone.insert(agent.clone());
                     if !before.gone.contains(&agent) {
                         self.changes.push(Change::Gone {
