@@ -81,6 +81,11 @@ impl MemoryStore {
         })
     }
 
+    /// From now on everything is unavailable, or is no longer: a disk that is full, and then has room again.
+    pub fn set_down(&self, down: bool) {
+        self.inner.dice.set_down(down);
+    }
+
     /// The same store with queues that hold at most `limit` tasks each from now on.
     #[must_use]
     pub fn with_queue_limit(self, limit: usize) -> Self {

@@ -16,9 +16,12 @@ use crate::engine::state::RunState;
 use crate::engine::{Engine, EngineError};
 use crate::event::CloudEvent;
 use crate::id::RunId;
+use crate::store::StoreError;
 
 /// When an event comes again for which there was no room in the queue of runs.
 const PUT_OFF: Duration = Duration::from_secs(1);
+/// When a run that the store broke off is tried again.
+const GOES_ON: Duration = Duration::from_secs(5);
 /// Runs that are remembered while their event is put off. One more may find its journal begun with other versions of its agents.
 const MOST_PUT_OFF: usize = 1_000;
 
@@ -223,17 +226,29 @@ impl Work {
         }
     }
 
+    /// Drives the run to its end. While the store takes nothing, it is tried again: nobody else would.
     async fn drive(self) -> Result<Option<RunState>, EngineError> {
         let Serving { plan, watch, .. } = &self.serving;
-        let stop = self.stop.cancelled();
-        match self
-            .engine
-            .drive(self.run, plan.clone(), &self.fleet.calls, watch, stop)
-            .await
-        {
-            Ok(state) => Ok(Some(state)),
-            Err(EngineError::Held(..)) => Ok(None),
-            Err(error) => Err(error),
+        let (run, mut broke_off) = (self.run, false);
+        loop {
+            let stop = self.stop.cancelled();
+            let calls = &self.fleet.calls;
+            let driven = self.engine.drive(run, plan.clone(), calls, watch, stop);
+            match driven.await {
+                Ok(state) => return Ok(Some(state)),
+                // What broke off may hold it until its lease lapses.
+                Err(EngineError::Held(..)) if broke_off => {}
+                Err(EngineError::Held(..)) => return Ok(None),
+                Err(EngineError::Store(StoreError::Unavailable(why))) => {
+                    tracing::warn!("run {run} goes on when the store does: {why}");
+                    broke_off = true;
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(GOES_ON) => {}
+                () = self.stop.cancelled() => return Err(EngineError::Stopped(run)),
+            }
         }
     }
 }

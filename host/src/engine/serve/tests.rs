@@ -399,6 +399,40 @@ async fn a_run_whose_event_was_put_off_begins_with_what_stands_in_its_journal() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_a_full_disk_broke_off_goes_on_by_itself_when_there_is_room() {
+    let store = MemoryStore::new();
+    let agent = Arc::new(Echo {
+        open: Some(Semaphore::new(0)),
+        ..Echo::default()
+    });
+    let bench = Bench::new(&store, agent.clone());
+    bench.listen().await;
+    bench.emit("1").await;
+    let full = Mutex::new(None);
+    let tally = bench
+        .serve_until(async |bench| {
+            let since = *full.lock();
+            match since {
+                None if agent.seen.lock().len() == 1 => {
+                    store.set_down(true);
+                    *full.lock() = Some(Instant::now());
+                    agent.open.as_ref().expect("a semaphore").add_permits(9);
+                    false
+                }
+                Some(since) if since.elapsed() > 9 * GIVE_UP => {
+                    store.set_down(false);
+                    bench.told.lock().len() == 1
+                }
+                _ => false,
+            }
+        })
+        .await;
+    assert_eq!((tally.events, tally.succeeded), (1, 1));
+    assert_eq!(*bench.told.lock(), [Some(true)]);
+    assert_eq!(bench.outcomes().await, [Some(RunOutcome::Succeeded)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_duplicate_starts_nothing() {
     let bench = Bench::new(&MemoryStore::new(), echo());
     bench.listen().await;

@@ -2,6 +2,8 @@
 //!
 //! There is no fault for a stale replay or a wrong refusal: the contract forbids both, so no caller has to survive them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -31,6 +33,7 @@ pub struct Faults {
 pub(super) struct Dice {
     faults: Faults,
     rng: Mutex<StdRng>,
+    down: AtomicBool,
 }
 
 impl Dice {
@@ -38,14 +41,19 @@ impl Dice {
         Self {
             faults,
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
+            down: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
     }
 
     pub(super) async fn before(&self) -> Result<()> {
         while self.roll(self.faults.pause) {
             tokio::task::yield_now().await;
         }
-        if self.roll(self.faults.unavailable) {
+        if self.down.load(Ordering::SeqCst) || self.roll(self.faults.unavailable) {
             return Err(StoreError::Unavailable("a fault before the commit".into()));
         }
         Ok(())
