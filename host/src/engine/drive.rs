@@ -117,7 +117,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// What ends next, if it does so at once, or while waiting for it costs clearly less than another append: within a quarter of an
+    /// What ends next, if it does so at once, or while waiting for it costs less than another append: within half of an
     /// append's time. As `commit_delay` of databases, but measured; a store in memory takes no time worth waiting for. Whoever is alone
     /// in flight never waits.
     async fn soon(&self, in_flight: &mut InFlight, first: Instant) -> Option<Ended> {
@@ -126,7 +126,7 @@ impl<'a> Driver<'a> {
             if let Some(ended) = in_flight.next().now_or_never().flatten() {
                 return Some(ended);
             }
-            let late = asked.elapsed() >= self.append_took / 4 || first.elapsed() >= GATHERING;
+            let late = asked.elapsed() >= self.append_took / 2 || first.elapsed() >= GATHERING;
             if late || in_flight.is_empty() {
                 return None;
             }
