@@ -439,6 +439,7 @@ mod tests {
         let book = Book {
             backend: Arc::new(MemoryStore::with_faults(7, faults)),
             pages: ArcSwap::from_pointee(vec![page("v1")]),
+            writing: tokio::sync::Mutex::default(),
         };
         task(&book.pages.load()[0].health, 1, None);
         book.save().await;

@@ -309,7 +309,11 @@ impl<'r> Next<'r> {
             let mut kept = false;
             // A card that says something else each time it is asked for must not keep this going.
             let again = looked_for.contains(&missing);
-            for old in before.plugins.values().filter(|old| !again && provides(old)) {
+            for old in before
+                .plugins
+                .values()
+                .filter(|old| !again && provides(old))
+            {
                 // Under other settings it may have other skills than it had.
                 if let Ok(stays) = loader.stays(old).await
                     && provides(&&stays)
