@@ -8,7 +8,7 @@ use kennel::call::{Call, Request};
 use kennel::flow;
 use kennel::id::Digest;
 use kennel::payload::Payload;
-use kennel::plan::{Batch, CallStep, Plan};
+use kennel::plan::{Cache, CallStep, Plan};
 use kennel::registry::{Change, Loader, Registry, Unserved};
 use kennel::sandbox::compile::{CompileLimits, Compiler};
 use kennel::sandbox::prescan::ScanCaps;
@@ -553,28 +553,36 @@ async fn an_agent_that_its_file_no_longer_provides_is_told() {
 }
 
 #[tokio::test]
-async fn who_joins_an_older_runs_batch_finds_its_peers_when_that_run_gives_up() {
+async fn who_joins_an_older_runs_asking_finds_its_peers_when_that_run_gives_up() {
     let kennel = Kennel::new()
+        .guest("slow")
         .guest("ping")
         .guest("pong")
-        .settings("[grants.ping]\npeers = ['pong']");
+        .settings("[host]\nin-flight = 1\n[grants.ping]\npeers = ['pong']\n[grants.pong]\npeers = ['ping']");
     let mut house = House::new(kennel, "kennel: 1\nagent: ping\n").await;
     let mut step = CallStep::of("ping".parse().expect("a name"));
-    step.policy.batch = Some(Batch {
-        size: 3,
-        wait: Duration::from_millis(20),
+    step.policy.cache = Some(Cache {
+        ttl: Duration::from_secs(60),
+        key: None,
     });
     let ask = |house: &House| {
         let stack = house.registry.stack(&step).expect("there");
         let question = r#"{"call": {"skill": "pong", "input": {"note": "here"}}}"#;
         Box::pin(async move { ask(&stack, question).await })
     };
+    // The only slot is taken, so that those who ask wait before any code runs.
+    let busy = house.call("slow");
+    let mut busy = Box::pin(busy.call(Request::new(
+        "busy",
+        Arc::new(Payload::Json(r#"{"sleep": 60000}"#.into())),
+    )));
+    assert!(futures_util::poll!(&mut busy).is_pending());
     let mut first = ask(&house);
     assert!(futures_util::poll!(&mut first).is_pending());
     house.put("neighbour.wasm", version("v1"));
     house.reload().await;
     let mut second = ask(&house);
     assert!(futures_util::poll!(&mut second).is_pending());
-    drop(first);
+    drop((first, busy));
     assert_eq!(second.await, "here");
 }
