@@ -565,23 +565,21 @@ async fn who_joins_an_older_runs_asking_finds_its_peers_when_that_run_gives_up()
         ttl: Duration::from_secs(60),
         key: None,
     });
-    let ask = |house: &House| {
+    let asked = |house: &House| {
         let stack = house.registry.stack(&step).expect("there");
         let question = r#"{"call": {"skill": "pong", "input": {"note": "here"}}}"#;
         Box::pin(async move { ask(&stack, question).await })
     };
     // The only slot is taken, so that those who ask wait before any code runs.
-    let busy = house.call("slow");
-    let mut busy = Box::pin(busy.call(Request::new(
-        "busy",
-        Arc::new(Payload::Json(r#"{"sleep": 60000}"#.into())),
-    )));
+    let slow = house.call("slow");
+    // With its call, or that would keep the older agents.
+    let mut busy = Box::pin(async move { ask(&slow, r#"{"sleep": 60000}"#).await });
     assert!(futures_util::poll!(&mut busy).is_pending());
-    let mut first = ask(&house);
+    let mut first = asked(&house);
     assert!(futures_util::poll!(&mut first).is_pending());
     house.put("neighbour.wasm", version("v1"));
     house.reload().await;
-    let mut second = ask(&house);
+    let mut second = asked(&house);
     assert!(futures_util::poll!(&mut second).is_pending());
     drop((first, busy));
     assert_eq!(second.await, "here");
