@@ -3,6 +3,7 @@
 //! The sandbox, each policy, and the scripts of tests implement [`Call`]. What happened on the way (attempts, a cache hit, who
 //! served) rides back as the [`Trail`], so no implementor needs the journal.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub struct Request {
     pub priority: Priority,
     /// Set when the run's budget is used up and cheaper agents are to be asked.
     pub degraded: bool,
+    /// Keeps the agents that can be asked in turn for as long as anybody waits: who joins another's asking outlives the other's run.
+    pub among: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Request {
@@ -76,6 +79,7 @@ impl Request {
             observer: Observer::default(),
             priority: Priority::default(),
             degraded: false,
+            among: None,
         }
     }
 

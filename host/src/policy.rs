@@ -51,6 +51,8 @@ pub struct Providers {
 pub struct Base {
     /// Answers of equal digests may stand for each other: the plugin's, together with whatever else its answers depend on.
     pub digest: Digest,
+    /// Tasks of equal digests may be handled together: what their answers depend on, and the bounds that hold for them.
+    pub bounded: Digest,
     /// What executes its tasks.
     pub call: Arc<dyn Call>,
     /// How it fares, over all runs.
@@ -64,6 +66,7 @@ impl Base {
     pub fn new(digest: Digest, call: Arc<dyn Call>) -> Self {
         Self {
             digest,
+            bounded: digest,
             call,
             health: Arc::default(),
             defaults: Policy::default(),
@@ -206,7 +209,7 @@ fn around(
     let timeout = policy.timeout.filter(|_| rule.is_none());
     let inner = limit::wrap(inner, agent, timeout, &shared.slots);
     let inner = watch::wrap(inner, agent, &base.health, timeout);
-    let inner = batch::wrap(inner, base.digest, rule, policy.timeout, &shared.batches);
+    let inner = batch::wrap(inner, base.bounded, rule, policy.timeout, &shared.batches);
     let breaker = policy.circuit_breaker.as_ref();
     let inner = breaker::wrap(inner, agent, breaker, &shared.breakers);
     let inner = retry::wrap(inner, agent, policy.retry.as_ref());

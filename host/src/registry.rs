@@ -168,6 +168,7 @@ impl Registry {
         let peers = Arc::new_cyclic(|peers| {
             let base = |plugin: &Arc<Plugin>| Base {
                 digest: plugin.terms.answers(&plugin.digest),
+                bounded: plugin.terms.bounded(&plugin.digest),
                 call: Arc::new(plugin.sandbox.among(peers)),
                 health: plugin.health.clone(),
                 defaults: plugin.defaults.under(&Policy::default()),
@@ -246,7 +247,7 @@ impl Registry {
     pub fn stack(&self, call: &CallStep) -> Result<Arc<dyn Call>, NotLoaded> {
         Ok(Arc::new(Among {
             call: policy::stack(call, &self.providers)?,
-            _peers: self.peers.clone(),
+            peers: self.peers.clone(),
         }))
     }
 }
@@ -254,11 +255,12 @@ impl Registry {
 /// A call, and the agents that those who answer it can call: sandboxes do not hold them, since they are among them.
 struct Among {
     call: Arc<dyn Call>,
-    _peers: Arc<Directory>,
+    peers: Arc<Directory>,
 }
 
 impl Call for Among {
-    fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
+    fn call(&self, mut request: Request) -> BoxFuture<'_, Result<Reply, CallError>> {
+        request.among = Some(self.peers.clone());
         self.call.call(request)
     }
 

@@ -292,6 +292,29 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_empty_is_not_one_that_is_missing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("kennel.toml");
+        assert_eq!(Settings::load_if_there(&file).expect("fine"), None);
+        std::fs::write(&file, "").expect("written");
+        let empty = Settings::load_if_there(&file).expect("fine");
+        assert_eq!(empty, Some(Settings::default()));
+    }
+
+    #[test]
+    fn other_bounds_keep_tasks_apart_but_not_their_answers() {
+        let (agent, plugin) = ("a".parse().expect("a name"), Digest::of(b"a"));
+        let terms = |text| {
+            Settings::read(text)
+                .expect("valid")
+                .terms(&agent, &plugin, None)
+        };
+        let (before, lowered) = (terms(""), terms("[limits]\nfuel = '1M'"));
+        assert_eq!(before.answers(&plugin), lowered.answers(&plugin));
+        assert_ne!(before.bounded(&plugin), lowered.bounded(&plugin));
+    }
+
+    #[test]
     fn a_limit_that_leaves_nothing_or_cannot_be_written_is_refused_in_both_files() {
         for text in ["[limits]\nmemory = '1KiB'", "[limits]\ntimeout = '0s'"] {
             let error = Settings::read(text).unwrap_err();

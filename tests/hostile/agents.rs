@@ -136,6 +136,31 @@ pub(crate) fn crowd_table() -> String {
     .wat()
 }
 
+/// Says that it has `skill` while it gets a megabyte of memory; otherwise it does `when_poor` and says that it has none.
+pub(crate) fn skilled(skill: &str, when_poor: &str) -> String {
+    let n = skill.len();
+    let store = |at: u32, value: usize| format!("(i32.store (i32.const {at}) (i32.const {value}))");
+    // The card at 512: name, version, description, skills. The skill at 560: name and description; no schemas, no tags.
+    let text = |at| store(at, 1024) + &store(at + 4, n);
+    let texts: String = [512, 520, 528, 560, 568].into_iter().map(text).collect();
+    let (skills, one) = (store(536, 560), store(540, 1));
+    let fields = format!(
+        r#"(data (i32.const 1024) {skill:?})
+        (func (export "describe") (result i32) {texts} {skills} {one}
+          (if (i32.eq (memory.grow (i32.const 16)) (i32.const -1))
+            (then {when_poor} {none}))
+          (i32.const 512))"#,
+        none = store(540, 0)
+    );
+    Agent {
+        fields: &fields,
+        handle: ECHO,
+        exports: CARD,
+        ..Agent::default()
+    }
+    .wat()
+}
+
 /// Never finishes presenting itself.
 pub(crate) fn spin_when_presented() -> String {
     Agent {

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kennel::call::{Call, Request};
 use kennel::flow;
 use kennel::id::Digest;
 use kennel::payload::Payload;
-use kennel::plan::{CallStep, Plan};
+use kennel::plan::{Cache, CallStep, Plan};
 use kennel::registry::{Change, Loader, Registry, Unserved};
 use kennel::sandbox::compile::{CompileLimits, Compiler};
 use kennel::sandbox::prescan::ScanCaps;
@@ -57,6 +58,10 @@ impl House {
 
     fn put(&self, file: &str, bytes: impl AsRef<[u8]>) {
         fs::write(self.kennel.agents().join(file), bytes).expect("written");
+    }
+
+    fn set(&self, text: &str) {
+        fs::write(self.kennel.root().join("kennel.toml"), text).expect("written");
     }
 
     fn remove(&self, file: &str) {
@@ -464,4 +469,118 @@ async fn what_was_fixed_at_the_start_cannot_be_changed() {
             "{error}"
         );
     }
+}
+
+/// A house with the agent `count`, which has the skill `count` only as long as it gets a megabyte.
+async fn house_of_skilled(flow: &str, when_poor: &str) -> House {
+    let agent = wat::parse_str(hostile::skilled("count", when_poor)).expect("an agent");
+    let kennel = Kennel::new().file("agents/count.wasm", agent);
+    House::new(kennel, flow).await
+}
+
+const POOR: &str = "[limits]\nmemory = '1MiB'\ndescribe-timeout = '100ms'";
+
+#[tokio::test]
+async fn settings_under_which_an_agent_loses_the_skill_that_the_flow_asks_for_are_not_taken() {
+    for (flow, why) in [
+        ("kennel: 1\nskill: count\n", "the flow needs"),
+        (
+            "kennel: 1\nagent: count\nskill: count\n",
+            "would not fit the flow",
+        ),
+    ] {
+        let mut house = house_of_skilled(flow, "").await;
+        house.set(POOR);
+        let error = house.reload_under_new_settings().await.expect_err(flow);
+        assert!(error.to_string().contains(why), "{flow}: {error}");
+        assert_eq!(house.reload().await, [""; 0], "{flow}: as it was");
+        house.registry.calls(&house.plan).expect("it is served");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_be_asked_for_its_card_keeps_it_and_gets_the_new_terms() {
+    let mut house = house_of_skilled("kennel: 1\nskill: count\n", "(loop (br 0))").await;
+    house.set(POOR);
+    let told = house.reload_under_new_settings().await.expect("it stays");
+    assert_eq!(told, ["terms of count"]);
+    let plugin = house.registry.plugin("count").expect("there");
+    assert_eq!(plugin.terms.limits.memory.0, 1 << 20);
+}
+
+#[tokio::test]
+async fn what_the_operator_takes_back_is_taken_back_while_the_directory_cannot_be_listed() {
+    let kennel = Kennel::new()
+        .guest("counter")
+        .file("agents/version.wasm", version("v1"))
+        .settings("[grants.counter]\nstate = true\n[grants.version]\nstate = true");
+    let mut house = House::new(kennel, "kennel: 1\nagent: version\n").await;
+    for n in 0..256 {
+        house.put(&format!("flood{n}.wasm"), "");
+    }
+    house.set("");
+    let full = house.reload_under_new_settings().await;
+    assert!(matches!(full, Err(Unserved::Directory(_))));
+    let loader = house.loader.under(settings(&house.kennel)).expect("fine");
+    let under = house.registry.under(&loader, &house.plan).await;
+    let under = under.expect("the flow has what it needs");
+    let told: Vec<_> = under.changes.iter().map(told).collect();
+    let expected = [
+        "counter capability-denied; nothing serves",
+        "terms of version",
+        "removed counter",
+    ];
+    assert_eq!(told, expected);
+    let plugin = under.registry.plugin("version").expect("there");
+    assert!(!plugin.terms.effective.state);
+    house.plan = flow::parse("kennel: 1\nagent: counter\n", "flow").expect("a flow");
+    let lacks = house.registry.under(&loader, &house.plan).await;
+    assert!(matches!(lacks, Err(Unserved::Lacks { .. })));
+}
+
+#[tokio::test]
+async fn an_agent_that_its_file_no_longer_provides_is_told() {
+    let mut house = House::of_version().await;
+    house.put("version.toml", "name = 'other'");
+    let mut told = house.reload().await;
+    told.sort();
+    assert_eq!(told, ["added other", "gone version"]);
+    assert_eq!(house.reload().await, [""; 0], "told once");
+    house.remove("version.toml");
+    let mut told = house.reload().await;
+    told.sort();
+    assert_eq!(told, ["removed other", "returned version"]);
+}
+
+#[tokio::test]
+async fn who_joins_an_older_runs_asking_finds_its_peers_when_that_run_gives_up() {
+    let kennel = Kennel::new()
+        .guest("slow")
+        .guest("ping")
+        .guest("pong")
+        .settings("[host]\nin-flight = 1\n[grants.ping]\npeers = ['pong']\n[grants.pong]\npeers = ['ping']");
+    let mut house = House::new(kennel, "kennel: 1\nagent: ping\n").await;
+    let mut step = CallStep::of("ping".parse().expect("a name"));
+    step.policy.cache = Some(Cache {
+        ttl: Duration::from_secs(60),
+        key: None,
+    });
+    let asked = |house: &House| {
+        let stack = house.registry.stack(&step).expect("there");
+        let question = r#"{"call": {"skill": "pong", "input": {"note": "here"}}}"#;
+        Box::pin(async move { ask(&stack, question).await })
+    };
+    // The only slot is taken, so that those who ask wait before any code runs.
+    let slow = house.call("slow");
+    // With its call, or that would keep the older agents.
+    let mut busy = Box::pin(async move { ask(&slow, r#"{"sleep": 60000}"#).await });
+    assert!(futures_util::poll!(&mut busy).is_pending());
+    let mut first = asked(&house);
+    assert!(futures_util::poll!(&mut first).is_pending());
+    house.put("neighbour.wasm", version("v1"));
+    house.reload().await;
+    let mut second = asked(&house);
+    assert!(futures_util::poll!(&mut second).is_pending());
+    drop((first, busy));
+    assert_eq!(second.await, "here");
 }

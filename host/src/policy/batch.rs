@@ -135,7 +135,7 @@ impl Batching {
         let number = table.begun;
         let gathering = Arc::new(Gathering::default());
         let ending = self
-            .ending(key.clone(), number, gathering.clone())
+            .ending(key.clone(), number, gathering.clone(), &request)
             .boxed()
             .shared();
         let at = gathering.push(request);
@@ -157,8 +157,11 @@ impl Batching {
         key: Key,
         number: u64,
         gathering: Arc<Gathering>,
-    ) -> impl Future<Output = Results> + Send + 'static {
+        first: &Request,
+    ) -> impl Future<Output = Results> + Send + use<> {
         let (inner, wait) = (self.inner.clone(), self.rule.wait);
+        // It is the first one's agent that is asked, even if the first one gives up.
+        let among = first.among.clone();
         let closing = Closing {
             batches: self.batches.clone(),
             key,
@@ -181,6 +184,7 @@ impl Batching {
             for (at, result) in places.into_iter().zip(all(&*inner, requests).await) {
                 results[at] = Some(result); // every place is below the last
             }
+            drop(among);
             results.into()
         }
     }

@@ -75,4 +75,10 @@ impl Terms {
         let said = serde_json::json!([plugin, self.config, self.effective]);
         Digest::of(said.to_string().as_bytes())
     }
+
+    /// The same together with the bounds: tasks under other bounds are not handled in one go, or the first one's would hold for all.
+    pub fn bounded(&self, plugin: &Digest) -> Digest {
+        let said = serde_json::json!([self.answers(plugin), self.limits]);
+        Digest::of(said.to_string().as_bytes())
+    }
 }

@@ -16,7 +16,7 @@ use crate::engine::state::RunState;
 use crate::engine::{Engine, EngineError};
 use crate::event::CloudEvent;
 use crate::id::RunId;
-use crate::store::StoreError;
+use crate::store::{LEASE_TERM, StoreError};
 
 /// When an event comes again for which there was no room in the queue of runs.
 const PUT_OFF: Duration = Duration::from_secs(1);
@@ -24,6 +24,9 @@ const PUT_OFF: Duration = Duration::from_secs(1);
 const GOES_ON: Duration = Duration::from_secs(5);
 /// Runs that are remembered while their event is put off. One more may find its journal begun with other versions of its agents.
 const MOST_PUT_OFF: usize = 1_000;
+
+/// How long they are remembered: by then every other process that could have taken the event has had its turn.
+const PUT_OFF_FOR: Duration = Duration::from_secs(4 * LEASE_TERM.as_secs());
 
 /// What a run comes from.
 pub(super) enum Cause {
@@ -41,7 +44,7 @@ pub(super) struct Runs<'a> {
     serving: &'a Serving,
     at_work: JoinSet<Done>,
     /// Runs that may be in their journal already, though their event comes again, and what they began with.
-    put_off: BTreeMap<RunId, Arc<Fleet>>,
+    put_off: PutOff,
     stop: CancellationToken,
     pub(super) tally: Tally,
     tell: &'a mut Teller<'a>,
@@ -53,7 +56,7 @@ impl<'a> Runs<'a> {
             engine,
             serving,
             at_work: JoinSet::new(),
-            put_off: BTreeMap::new(),
+            put_off: PutOff::default(),
             stop: CancellationToken::new(),
             tally: Tally::default(),
             tell,
@@ -92,7 +95,7 @@ impl<'a> Runs<'a> {
         let fleet = match &cause {
             Cause::Left(_, fleet) => fleet.clone(),
             Cause::Delivered(_) | Cause::Recorded(_) => {
-                let before = self.put_off.remove(&run);
+                let before = self.put_off.take(run);
                 before.unwrap_or_else(|| self.serving.fleet.load_full())
             }
         };
@@ -136,9 +139,8 @@ impl<'a> Runs<'a> {
     pub(super) fn ended(&mut self, ended: Result<Done, JoinError>) {
         match ended {
             Ok((ended, put_off)) => {
-                // An event that does not come again to this process must not hold a plugin for ever.
-                if let Some(fleet) = put_off.filter(|_| self.put_off.len() < MOST_PUT_OFF) {
-                    self.put_off.insert(ended.run, fleet);
+                if let Some(fleet) = put_off {
+                    self.put_off.keep(ended.run, fleet);
                 }
                 self.tally.count(&ended);
                 self.tell(Told::Ended(&ended));
@@ -158,6 +160,28 @@ impl<'a> Runs<'a> {
             self.ended(ended);
         }
         self.tally
+    }
+}
+
+/// Fleets of runs whose events come again. An event that does not come again to this process must not hold a plugin for ever.
+#[derive(Default)]
+struct PutOff(BTreeMap<RunId, (Instant, Arc<Fleet>)>);
+
+impl PutOff {
+    fn keep(&mut self, run: RunId, fleet: Arc<Fleet>) {
+        self.forget();
+        if self.0.len() < MOST_PUT_OFF {
+            self.0.insert(run, (Instant::now(), fleet));
+        }
+    }
+
+    fn take(&mut self, run: RunId) -> Option<Arc<Fleet>> {
+        self.forget();
+        self.0.remove(&run).map(|(_, fleet)| fleet)
+    }
+
+    fn forget(&mut self) {
+        self.0.retain(|_, (since, _)| since.elapsed() < PUT_OFF_FOR);
     }
 }
 
@@ -250,5 +274,32 @@ impl Work {
                 () = self.stop.cancelled() => return Err(EngineError::Stopped(run)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Calls;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_whose_event_never_comes_again_lets_its_plugins_go() {
+        let fleet = Arc::new(Fleet {
+            calls: Calls::new(),
+            agents: BTreeMap::new(),
+        });
+        let [came, never, later] = std::array::from_fn(|_| RunId::generate());
+        let mut put_off = PutOff::default();
+        put_off.keep(came, fleet.clone());
+        put_off.keep(never, fleet.clone());
+        assert!(
+            put_off
+                .take(came)
+                .is_some_and(|old| Arc::ptr_eq(&old, &fleet))
+        );
+        tokio::time::advance(PUT_OFF_FOR).await;
+        assert_eq!(Arc::strong_count(&fleet), 2);
+        assert!(put_off.take(later).is_none());
+        assert_eq!(Arc::strong_count(&fleet), 1, "the last was let go");
     }
 }
