@@ -225,16 +225,27 @@ fn load_balanced_a_skill_goes_to_the_agent_that_has_the_least_to_do() {
 
 #[test]
 fn priority_with_one_slot_what_is_critical_goes_before_what_waited_longer() {
-    let kennel = kennel(
-        "parallel:
-  - { agent: counter, id: first, with: { key: turn } }
-  - { agent: counter, id: low, with: { key: turn }, priority: background }
-  - { agent: counter, id: high, with: { key: turn }, priority: critical }",
-    )
-    .settings("[host]\nslots = 1\nin-flight = 1");
+    let branches: String = ["background", "critical"]
+        .iter()
+        .flat_map(|class| (0..8).map(move |n| (class, n)))
+        .map(|(class, n)| {
+            format!("  - {{ agent: counter, id: {class}-{n}, with: {{ key: turn }}, priority: {class} }}\n")
+        })
+        .collect();
+    let kennel =
+        kennel(&format!("parallel:\n{branches}")).settings("[host]\nslots = 1\nin-flight = 1");
     let report = run(&kennel, &json!(null));
-    let turn = |id: &str| report["output"][id]["count"].as_i64();
-    assert!(turn("high") < turn("low"), "{report:#}");
+    // Whoever asks first finds the slot free; from then on the class decides.
+    let turns = |class: &str| -> i64 {
+        let count = |n| report["output"][format!("{class}-{n}")]["count"].as_i64();
+        (0..8).map(|n| count(n).expect("a count")).sum()
+    };
+    let (critical, background) = (turns("critical"), turns("background"));
+    assert_eq!(critical + background, (1..=16).sum(), "{report:#}");
+    assert!(
+        critical < background,
+        "{critical} and {background}: {report:#}"
+    );
 }
 
 // State.
