@@ -241,7 +241,7 @@ fn priority_with_one_slot_what_is_critical_goes_before_what_waited_longer() {
         (0..8).map(|n| count(n).expect("a count")).sum()
     };
     let (critical, background) = (turns("critical"), turns("background"));
-    assert_eq!(critical + background, (1..=16).sum(), "{report:#}");
+    assert_eq!(critical + background, (1..=16).sum::<i64>(), "{report:#}");
     assert!(
         critical < background,
         "{critical} and {background}: {report:#}"
