@@ -110,7 +110,8 @@ impl Egress {
         self.connector.addresses(&origin).await
     }
 
-    /// Sends `request` when its origin is one of `allowed`, and gives the response as soon as its head is there.
+    /// Sends `request` when its origin is one of `allowed`, and gives the response as soon as its head is there. `held` is let go once
+    /// the connection is closed, and no sooner: whoever counts connections counts with it.
     ///
     /// # Errors
     /// When the request may not be sent, nobody answers in time, or the answer breaks the rules. Before a connection stands,
@@ -120,6 +121,7 @@ impl Egress {
         allowed: &[Origin],
         bounds: &ExchangeBounds,
         request: Request<B>,
+        held: impl Send + 'static,
     ) -> Result<Response<ResponseBody>, EgressError>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -138,7 +140,10 @@ impl Egress {
             .map_err(|error| EgressError::of_hyper(&error))?;
         // A set of one: dropping the response's body closes the connection.
         let mut driver = JoinSet::new();
+        // In this order they are dropped, also when the task is cut off before it has begun.
+        let driven = (connection, held);
         driver.spawn(async move {
+            let (connection, _held) = driven;
             // The sender and the body are told what goes wrong here.
             let _ = connection.await;
         });

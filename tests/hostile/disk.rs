@@ -195,6 +195,11 @@ pub(crate) async fn race(host: &Host) -> Struck {
     claim(outside == 0, || {
         format!("the file outside was read {outside} times")
     })?;
+    // It was a race: the name was a directory at some reads and something else at others.
+    let raced = inside > 0 && inside < came.len() && swaps > 0;
+    claim(raced, || {
+        format!("{swaps} swaps, and {inside} of {} reads inside", came.len())
+    })?;
     Ok(Outcome::held(format!(
         "{swaps} swaps, read inside {inside} times"
     )))

@@ -22,7 +22,10 @@ use crate::web::Servers;
 /// defaults.
 const VILLAINS: [(&str, &str); 14] = [
     ("crowder", ""),
-    ("dawdler", "http-timeout = '1s'\nhttp-connect = '500ms'"),
+    (
+        "dawdler",
+        "http-timeout = '1s'\nhttp-connect = '500ms'\nhttp-first-byte = '700ms'\nhttp-response = '1MiB'",
+    ),
     ("dicer", ""),
     ("dier", ""),
     ("fanner", ""),

@@ -44,7 +44,7 @@ fn files() -> Vec<Case> {
         case("funcs-100k", "100,000 empty functions", LIMIT, scanned(|| bombs::empty_functions(100_000))),
         case("brtable-1m", "one branch with a million targets", LIMIT, scanned(|| bombs::br_table(1_000_000))),
         case("locals-4g", "one function with four thousand million locals", LIMIT, scanned(|| bombs::locals(1, u32::MAX))),
-        case("long-function", "one function of 2 MiB", LIMIT, scanned(|| bombs::long_function(2 << 20))),
+        case("long-function", "one function of 2 MiB", LIMIT, scanned(|| bombs::long_function(2 << 20))).grows(16),
         case("memories-100", "a hundred memories of 16 MiB", LIMIT, scanned(corpus::memories)),
         case("memory-4g", "a memory of 4 GiB from the start", LIMIT, scanned(corpus::huge_memory)),
         case("instances-900", "900 instances of one module", LIMIT, scanned(corpus::instances)),
@@ -79,7 +79,7 @@ fn guests() -> Vec<Case> {
         case("spin-16", "sixteen loop at once, with the default fuel, for 2 s", Fails(&[Deadline]), own(|host| Box::pin(strikes::spin_many(host)))).within(2_000 + 250),
         case("spin-start", "loops before it has begun", Fails(&[Deadline]), text("spin-start")).within(300 + 250),
         case("spin-after", "loops once it has answered", Fails(&[Deadline]), text("spin-after")).within(300 + 250),
-        case("recurse", "calls itself without end", Fails(&[StackOverflow]), text("recurse")),
+        case("recurse", "calls itself without end", Fails(&[StackOverflow]), text("recurse")).grows(16),
         case("mem-hog", "asks for memory until it is refused, then traps", Fails(&[OutOfMemory]), text("hoard")),
         case("mem-hog-on", "asks for memory for ever", Fails(&[OutOfMemory]), text("hoard-on")),
         case("table-hog", "asks for nine million table elements", Holds("refused; it answers"), answers("table")),
@@ -119,7 +119,7 @@ fn world() -> Vec<Case> {
         case("fs-race", "reads while a directory and a link outside swap names", Holds("never reads outside"), own(|host| Box::pin(disk::race(host)))).within(8_000),
         case("http-ssrf", "asks for hosts it may not have, under every name", Holds("no byte is sent"), own(|host| Box::pin(web::ssrf(host)))).within(2_000),
         case("http-slow", "asks servers that stall, drip and never end", Holds("each given up in 1 s"), own(|host| Box::pin(web::slow(host)))).within(2_000).grows(24),
-        case("http-flood", "sends 10,000 requests and waits for none", Fails(&[Quota]), own(|host| Box::pin(web::flood(host)))).within(2_000),
+        case("http-flood", "sends 10,000 requests and waits for none", Fails(&[Quota]), own(|host| Box::pin(web::flood(host)))).within(2_000).grows(24),
     ]
 }
 

@@ -16,13 +16,13 @@ const STRIKES: Duration = Duration::from_millis(600);
 const QUIET: Duration = Duration::from_secs(5);
 /// The slowest call of the neighbour in a hundred may take so much longer than it does when all is quiet.
 const SLOWER: u32 = 5;
-/// What is no harm at all, whatever the ratio. A quiet call takes a millisecond, so five times that is less than the kernel needs to
-/// give this process a turn when the machine has other work: each of a case's few calls would have to be lucky.
-const FLOOR: Duration = Duration::from_millis(100);
+/// What is no harm at all, whatever the ratio. A quiet call takes one to three milliseconds, and a case has about a dozen of them, so the
+/// slowest decides: five times that is one turn more that the kernel gives to somebody else first.
+const FLOOR: Duration = Duration::from_millis(30);
 /// What is harm, whatever the ratio.
 const CEILING: Duration = Duration::from_millis(250);
-/// Bounds on time are those of a machine that has nothing else to do, times what the kernel says that this process had to wait for a
-/// core, and no more than that.
+/// Bounds on time are those of a machine that has nothing else to do, times what the kernel says that other processes took of it, and no
+/// more than that.
 const MOST_STRETCHED: f64 = 10.0;
 /// Bytes that may stay resident after a case: what the allocator and the engine's pool keep for the next.
 const SLACK: u64 = 16 << 20;

@@ -268,7 +268,7 @@ impl Report {
         if stretch > 1.0 {
             let _ = write!(
                 text,
-                " Bounds on time are for a machine without other work; this one had the process wait for a core, at worst {} times as long.",
+                " Bounds on time are for a machine without other work; what other processes took of this one stretched them {} times at worst.",
                 figure(stretch)
             );
         }

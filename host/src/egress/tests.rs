@@ -113,7 +113,9 @@ async fn send(
     allowed: &[&str],
     request: Request<Full<Bytes>>,
 ) -> Result<Bytes, EgressError> {
-    let response = egress.send(&origins(allowed), &bounds(), request).await?;
+    let response = egress
+        .send(&origins(allowed), &bounds(), request, ())
+        .await?;
     Ok(response.into_body().collect().await?.to_bytes())
 }
 
@@ -249,6 +251,49 @@ async fn headers_of_the_connection_are_ours_and_the_others_pass() {
     }
 }
 
+/// Looks, when it is let go, whether the connection is closed on the other side.
+struct Lookout {
+    other: Arc<Mutex<Option<std::net::TcpStream>>>,
+    closed: Arc<Mutex<Option<bool>>>,
+}
+
+impl Drop for Lookout {
+    fn drop(&mut self) {
+        let other = self.other.lock().take();
+        // Nothing to read and no end would be an error: it does not block.
+        *self.closed.lock() = other.map(|other| matches!(other.peek(&mut [0]), Ok(0)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_counts_connections_is_told_when_one_is_closed_and_no_sooner() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let origin = format!("http://{}", listener.local_addr().expect("an address"));
+    let (other, closed) = (Arc::<Mutex<_>>::default(), Arc::<Mutex<_>>::default());
+    let lookout = Lookout {
+        other: other.clone(),
+        closed: closed.clone(),
+    };
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let _ = stream.read(&mut [0; 4096]).await.expect("a request");
+        let stream = stream.into_std().expect("a stream");
+        *other.lock() = Some(stream.try_clone().expect("cloned"));
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nx";
+        std::io::Write::write_all(&mut &stream, head).expect("sent");
+    });
+    let response = Egress::new()
+        .send(&origins(&[&origin]), &bounds(), get(&origin), lookout)
+        .await
+        .expect("a head");
+    assert_eq!(*closed.lock(), None, "it stands");
+    drop(response);
+    while closed.lock().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*closed.lock(), Some(true));
+}
+
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_not_followed() {
     let reply =
@@ -256,7 +301,7 @@ async fn a_redirect_is_an_answer_and_not_followed() {
     let server = Server::start(reply, false).await;
     let allowed = origins(&[&server.origin()]);
     let response = Egress::new()
-        .send(&allowed, &bounds(), get(&server.origin()))
+        .send(&allowed, &bounds(), get(&server.origin()), ())
         .await
         .expect("an answer");
     assert_eq!(response.status(), 302);

@@ -176,15 +176,16 @@ impl WasiHttpHooks for Hooks {
         };
         Box::new(async move {
             taken?;
-            // Beyond the number of parallel requests, one waits for another's body to end.
+            // Beyond the number of parallel requests, one waits until another's body has gone and its connection is closed.
             let permit = parallel
                 .acquire_owned()
                 .await
                 .map_err(|_| Error::ConnectionLimitReached)?;
+            let permit = Arc::new(permit);
             let sent = plugin
                 .host
                 .egress
-                .send(&plugin.effective.http, &bounds, request)
+                .send(&plugin.effective.http, &bounds, request, permit.clone())
                 .await;
             let response = sent.map_err(|error| {
                 let error = refused(&plugin, &log, error);

@@ -2,7 +2,10 @@
 
 use kennel_sdk::prelude::*;
 use wasip2::http::outgoing_handler::handle;
-use wasip2::http::types::{Fields, IncomingResponse, Method, OutgoingRequest, Scheme};
+use wasip2::http::types::{
+    Fields, IncomingResponse, Method, OutgoingRequest, Scheme, http_error_code,
+};
+use wasip2::io::streams::StreamError;
 
 /// One request.
 #[derive(Deserialize, JsonSchema)]
@@ -71,8 +74,10 @@ fn read(response: &IncomingResponse) -> Result<u64, String> {
     loop {
         match stream.blocking_read(64 << 10) {
             Ok(read) => bytes += read.len() as u64,
-            Err(wasip2::io::streams::StreamError::Closed) => return Ok(bytes),
-            Err(error) => return Err(format!("{error:?}")),
+            Err(StreamError::Closed) => return Ok(bytes),
+            Err(StreamError::LastOperationFailed(error)) => {
+                return Err(format!("body: {:?}", http_error_code(&error)));
+            }
         }
     }
 }
