@@ -25,7 +25,7 @@ use serde_json::Value;
 
 pub(crate) use artefacts::{kennel_binary, repository};
 pub(crate) use process::{Output, Running};
-pub(crate) use random::Random;
+pub(crate) use random::{Random, seed};
 
 /// How long a test waits for something that must come, before it says that it did not. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);

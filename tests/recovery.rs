@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Kennel, Random, Running, step, touched, until};
+use crate::harness::{Kennel, Random, Running, seed, step, touched, until};
 use crate::hostile;
 
 /// The second step takes for ever unless it is begun again.
@@ -191,7 +191,7 @@ const KILLS: u32 = 24;
 
 #[test]
 fn wherever_a_run_is_killed_it_is_finished_with_at_most_one_step_more_for_each_kill() {
-    let mut random = Random::seeded();
+    let mut random = Random::of(seed());
     let kennel = Kennel::new()
         .guest("counter")
         .settings("[grants.counter]\nstate = true")

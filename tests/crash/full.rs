@@ -50,7 +50,9 @@ fn on_a_full_disk_new_work_is_refused_and_what_was_accepted_goes_on_when_there_i
     // The disk fills up while a run is at work.
     let mut slowest = Duration::ZERO;
     let (mut faults, mut restarts) = (0, 0);
-    let places = [90, 110, 130, 150];
+    // After the run was accepted, which comes half-way: the store is made first.
+    let all = nemesis::run(&workload.prepared(), &[], workload.args).positions;
+    let places = [50, 60, 70, 80].map(|percent| all * percent / 100);
     // Each gives up after some seconds in which it only waits.
     let trials = std::thread::scope(|scope| {
         let workload = &workload;
@@ -91,7 +93,7 @@ fn filled_from(workload: &Workload, at: u64) -> (u64, Duration) {
         seen.output.stdout.is_empty(),
         "a result in spite of it: {seen}"
     );
-    let took = workload.recover(&kennel);
+    let took = workload.recover(&kennel, &seen);
     Books::open(&kennel).expect("it is there").are_right();
     assert_eq!(kennel.runs()[0]["status"], "succeeded");
     (seen.injected, took)

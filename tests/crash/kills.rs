@@ -1,14 +1,15 @@
 //! Several processes drive runs in one store, and all of them are killed, again and again: every run that was accepted ends, and agents
 //! were called as often as the journals say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Kennel, Random};
+use crate::harness::{Kennel, Random, seed};
 use crate::oracle::{Books, StepOf};
 use crate::programme::{Row, alone, share};
+use crate::workloads::accepted;
 
 /// Pages, a stream with batches, a master with workers, and one count that every run adds to.
 const FLOW: &str = "kennel: 1
@@ -46,7 +47,7 @@ const IN_ONE: u64 = 25;
 #[test]
 fn wherever_all_processes_are_killed_every_accepted_run_ends_and_is_done_as_its_journal_says() {
     let _alone = alone();
-    let mut random = Random::seeded();
+    let mut random = Random::of(seed());
     let begun = std::time::Instant::now();
     let time = share(SHARE).unwrap_or(Duration::from_secs(600));
     let mut row = Row {
@@ -75,6 +76,8 @@ fn one_store(random: &mut Random, row: &mut Row) {
     let quiet = kennel.run(["run", "flow.yaml"]).exits(0).took;
     let mut kills = 0;
     let mut idle = 0;
+    // What whoever started the runs was told, apart from the store.
+    let mut told = BTreeSet::new();
     while kills < IN_ONE {
         let before =
             Books::open(&kennel).map_or(0, |books| books.one::<u32>("SELECT count(*) FROM events"));
@@ -83,8 +86,12 @@ fn one_store(random: &mut Random, row: &mut Row) {
         let mut running = running.into_iter();
         let mut first = running.next().expect("at least one");
         first.wait_for(random.below(2 * quiet));
-        let mut killed = u64::from(first.kill().code == 128 + 9);
-        running.for_each(|process| killed += u64::from(process.kill().code == 128 + 9));
+        let mut killed = 0;
+        for process in std::iter::once(first).chain(running) {
+            let output = process.kill();
+            killed += u64::from(output.code == 128 + 9);
+            told.extend(accepted(&output));
+        }
         for _ in 0..RESUMES {
             let mut resuming = kennel.start(["runs", "resume"]);
             if !resuming.wait_for(random.below(2 * quiet)) {
@@ -115,7 +122,16 @@ fn one_store(random: &mut Random, row: &mut Row) {
     books.are_right();
     let executed = books.executed();
     let runs = books.runs();
-    println!("{} runs were accepted", runs.len());
+    println!(
+        "{} runs were accepted, {} were told",
+        runs.len(),
+        told.len()
+    );
+    // Most are killed after that; without any, nothing would be compared.
+    assert!(told.len() as u64 > IN_ONE / 5, "{told:?}");
+    for run in &told {
+        assert!(runs.contains(run), "run {run} was acknowledged and is lost");
+    }
     let mut expected = 0;
     for run in &runs {
         expected += check(&kennel, run, &executed);

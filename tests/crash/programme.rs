@@ -27,8 +27,14 @@ pub(crate) fn share(of: f64) -> Option<Duration> {
 }
 
 /// The one position to be tried, `WORKLOAD/FAULT/NUMBER`, for whoever looks into a failure.
-pub(crate) fn only() -> Option<String> {
-    std::env::var("KENNEL_CRASH_ONLY").ok()
+pub(crate) fn only() -> Option<(String, String, u64)> {
+    let only = std::env::var("KENNEL_CRASH_ONLY").ok()?;
+    let parts: Vec<_> = only.split('/').collect();
+    let [workload, fault, at] = parts.as_slice() else {
+        panic!("`{only}` is no position, such as serve/eio/42");
+    };
+    let at = at.parse().unwrap_or_else(|_| panic!("`{at}` is no number"));
+    Some(((*workload).to_owned(), (*fault).to_owned(), at))
 }
 
 /// One line of the table.

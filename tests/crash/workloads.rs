@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Kennel, until};
+use crate::harness::{Kennel, Output, until};
 use crate::nemesis::{self, Seen};
 use crate::oracle::Books;
 
@@ -169,26 +169,25 @@ impl Workload {
         lines.into_iter().collect()
     }
 
-    /// What somebody does who finds it cut off.
-    pub(crate) fn resume(&self) -> &'static [&'static str] {
+    /// What somebody does who finds it cut off. An event that was acknowledged is not emitted again: it must be there.
+    fn resume(&self, seen: &Seen) -> &'static [&'static str] {
         match self.name {
             "sequential" | "fan-out" => &["runs", "resume"],
-            "emit" => &EMIT,
+            "emit" if !is_acknowledged(seen) => &EMIT,
             _ => &SERVE,
         }
     }
 
     /// Goes on until all is done; how long it took.
     #[track_caller]
-    pub(crate) fn recover(&self, kennel: &Kennel) -> Duration {
+    pub(crate) fn recover(&self, kennel: &Kennel, seen: &Seen) -> Duration {
         let begun = Instant::now();
-        match self.name {
-            "sequential" | "fan-out" => drop(kennel.run(self.resume()).exits(0)),
-            "emit" => {
-                kennel.run(EMIT).exits(0);
-                serve_until(kennel, |books| books.are_settled(self.runs));
-            }
-            _ => serve_until(kennel, |books| books.are_settled(self.runs)),
+        let resume = self.resume(seen);
+        if resume != SERVE {
+            kennel.run(resume).exits(0);
+        }
+        if matches!(self.name, "emit" | "serve") {
+            serve_until(kennel, |books| books.are_settled(self.runs));
         }
         begun.elapsed()
     }
@@ -196,14 +195,15 @@ impl Workload {
     /// Goes on, and is cut off too, at an operation of this number or later by hand; how often it was
     /// killed, since it may have ended before.
     #[track_caller]
-    pub(crate) fn recover_badly(&self, kennel: &Kennel, at: u64) -> u64 {
+    pub(crate) fn recover_badly(&self, kennel: &Kennel, seen: &Seen, at: u64) -> u64 {
         let options = ["fault=kill-after".into(), format!("at={at}")];
-        let mut under = nemesis::start(kennel, &options, self.resume());
+        let resume = self.resume(seen);
+        let mut under = nemesis::start(kennel, &options, resume);
         until("it has ended, or all is done", || {
             let ended = under.running.wait_for(Duration::from_millis(5));
             // A flow is served for ever.
             let done = || Books::open(kennel).is_some_and(|books| books.are_settled(self.runs));
-            (ended || self.name == "serve" && done()).then_some(())
+            (ended || resume == SERVE && done()).then_some(())
         });
         u64::from(under.kill().code == 128 + 9)
     }
@@ -214,24 +214,18 @@ impl Workload {
         let books = Books::open(kennel).expect("the store is there");
         books.are_right();
         let runs = books.runs();
-        let acknowledged = self.acknowledged(&seen.output.stdout);
-        for run in &acknowledged {
-            assert!(runs.contains(run), "run {run} was acknowledged and is lost");
+        for run in accepted(&seen.output) {
+            assert!(
+                runs.contains(&run),
+                "run {run} was acknowledged and is lost"
+            );
         }
-        let once = self.lines == 0 && self.name != "emit";
-        let known = if once {
-            seen.output.stderr.contains("run ")
-        } else {
-            true
-        };
-        let least = if once && acknowledged.is_empty() && !known {
-            0
-        } else {
-            self.runs
-        };
+        // Before it was acknowledged, a run that was asked for may be there or not; events were, before anything went wrong or by then.
+        let may_lack = matches!(self.name, "sequential" | "fan-out");
+        let least = if may_lack { 0 } else { self.runs };
         let found = runs.len() as u32;
         assert!(
-            (if once { least.min(1).min(found) } else { least }..=self.runs).contains(&found),
+            (least..=self.runs).contains(&found),
             "{found} runs where {} belong",
             self.runs
         );
@@ -297,15 +291,29 @@ impl Workload {
             "{more} executions too many after {times} faults"
         );
     }
+}
 
-    /// The runs that standard output has spoken of, in lines that came out whole.
-    fn acknowledged(&self, stdout: &str) -> Vec<String> {
-        let whole = |line: &str| serde_json::from_str::<Value>(line).ok();
-        let document = whole(stdout).into_iter();
-        let lines = stdout.lines().filter_map(whole);
-        let run = |value: Value| value["run"].as_str().map(str::to_owned);
-        document.chain(lines).filter_map(run).collect()
-    }
+/// The runs that a command has said to be accepted, to whoever started it: `run FLOW ID` on standard error before it drives one, and
+/// documents on standard output that name one. Only what came out whole counts.
+pub(crate) fn accepted(output: &Output) -> Vec<String> {
+    let begun = output.stderr.split_inclusive('\n').filter_map(|line| {
+        let words: Vec<_> = line.strip_suffix('\n')?.split_whitespace().collect();
+        match words.as_slice() {
+            ["run", _, id] if id.len() == 26 => Some((*id).to_owned()),
+            _ => None,
+        }
+    });
+    let whole = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let documents = whole(&output.stdout)
+        .into_iter()
+        .chain(output.stdout.lines().filter_map(whole));
+    let named = documents.filter_map(|value| value["run"].as_str().map(str::to_owned));
+    begun.chain(named).collect()
+}
+
+/// Whether the command has printed its result.
+fn is_acknowledged(seen: &Seen) -> bool {
+    serde_json::from_str::<Value>(&seen.output.stdout).is_ok()
 }
 
 /// Serves the flow until its store says that it is enough.

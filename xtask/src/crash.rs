@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Take every position, however long it takes
     #[arg(long, conflicts_with = "seconds")]
     all: bool,
+    /// Only this position, such as `serve/eio/42`: a workload, a fault, and the number of the operation
+    #[arg(long, value_name = "POSITION", conflicts_with_all = ["seconds", "all", "write"])]
+    only: Option<String>,
     /// Put the table into host/SECURITY.md
     #[arg(long)]
     write: bool,
@@ -55,7 +58,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .args(["test", "--workspace", "--test", "crash", "--"])
         .args(["--nocapture", "--test-threads=1"])
         .env("KENNEL_CRASH_ROWS", rows.path())
+        .env_remove("KENNEL_CRASH_ONLY")
         .env("KENNEL_CRASH_SECONDS", args.seconds.to_string());
+    if let Some(only) = &args.only {
+        command.env("KENNEL_CRASH_ONLY", only).arg("matrix::");
+    }
     if args.all {
         command.env("KENNEL_CRASH_ALL", "1");
     }
