@@ -6,6 +6,7 @@
 
 mod breakers;
 mod load;
+mod refusal;
 mod reload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-pub use self::load::{Fixed, LoadError, Loader, OpenLoaderError};
+pub use self::load::{Fixed, Loader, OpenLoaderError};
+pub use self::refusal::LoadError;
 pub use self::reload::{Change, Reloaded, Unserved};
 use crate::call::{Call, CallError, Reply, Request};
 use crate::engine::Calls;
@@ -149,8 +151,7 @@ impl Registry {
             slots: Arc::new(Slots::new(loader.sizes())),
             ..Shared::default()
         };
-        let registry = Self::of(plugins, refused, BTreeSet::new(), shared);
-        Ok(registry)
+        Ok(Self::of(plugins, refused, BTreeSet::new(), shared))
     }
 
     /// A registry of these plugins, which see each other and nobody else.

@@ -151,7 +151,7 @@ pub(crate) fn giant() -> Vec<u8> {
         part(&mut bytes);
         bytes
     };
-    // The agent has one core module and one core instance already; these come after it.
+    // The agent has two core modules and as many core instances already; these come after them.
     let library = library();
     let interpreter = interpreter();
     component.extend(section(&|to| {
@@ -161,8 +161,8 @@ pub(crate) fn giant() -> Vec<u8> {
         ModuleSection(&interpreter).append_to_component(to)
     }));
     let mut instances = InstanceSection::new();
-    instances.instantiate(1, std::iter::empty::<(&str, ModuleArg)>());
-    instances.instantiate(2, [("library", ModuleArg::Instance(1))]);
+    instances.instantiate(2, std::iter::empty::<(&str, ModuleArg)>());
+    instances.instantiate(3, [("library", ModuleArg::Instance(2))]);
     component.extend(section(&|to| instances.append_to_component(to)));
     component
 }

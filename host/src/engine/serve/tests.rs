@@ -200,6 +200,14 @@ async fn a_flow_that_wakes_itself_comes_to_an_end() {
     assert!(rest.expect("taken").is_empty());
 }
 
+/// One that hangs until it is let go.
+fn hanging() -> Arc<Echo> {
+    Arc::new(Echo {
+        open: Some(Semaphore::new(0)),
+        ..Echo::default()
+    })
+}
+
 fn echo() -> Arc<Echo> {
     Arc::default()
 }
@@ -401,10 +409,7 @@ async fn a_run_whose_event_was_put_off_begins_with_what_stands_in_its_journal() 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_a_full_disk_broke_off_goes_on_by_itself_when_there_is_room() {
     let store = MemoryStore::new();
-    let agent = Arc::new(Echo {
-        open: Some(Semaphore::new(0)),
-        ..Echo::default()
-    });
+    let agent = hanging();
     let bench = Bench::new(&store, agent.clone());
     bench.listen().await;
     bench.emit("1").await;
@@ -464,10 +469,7 @@ async fn an_event_that_the_flow_no_longer_handles_starts_nothing_and_does_not_co
 #[tokio::test(start_paused = true)]
 async fn a_stop_gives_runs_back_and_the_next_process_goes_on_with_them() {
     let store = MemoryStore::new();
-    let agent = Arc::new(Echo {
-        open: Some(Semaphore::new(0)),
-        ..Echo::default()
-    });
+    let agent = hanging();
     let bench = Bench::new(&store, agent.clone());
     bench.listen().await;
     bench.emit("1").await;

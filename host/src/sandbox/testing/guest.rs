@@ -2,32 +2,38 @@
 //!
 //! The core module `$m` imports its memory and `realloc` from `$libc`; its function `handle` gets the task flattened as the canonical
 //! ABI does it (`$in`, `$in-len` hold the bytes of a text input) and returns the address of a `result<payload, error>`.
+//!
+//! Also a part of the hostile corpus, `tests/hostile`, which is another crate.
 
 /// A component with the parts that differ; see the module documentation.
 #[derive(Default)]
-pub(in crate::sandbox) struct Guest<'a> {
+pub(crate) struct Guest<'a> {
     /// Declarations of the component before its modules: imports and type aliases.
-    pub(in crate::sandbox) imports: &'a str,
+    pub(crate) imports: &'a str,
+    /// Imports of `$libc`.
+    pub(crate) libc_imports: &'a str,
+    /// What `$libc` is instantiated with.
+    pub(crate) libc_with: &'a str,
     /// Declarations of the component after `$libc`: lowered functions, further modules and instances.
-    pub(in crate::sandbox) lowered: &'a str,
+    pub(crate) lowered: &'a str,
     /// What `$m` is instantiated with besides `$libc`.
-    pub(in crate::sandbox) with: &'a str,
+    pub(crate) with: &'a str,
     /// Imports of `$m`.
-    pub(in crate::sandbox) core_imports: &'a str,
+    pub(crate) core_imports: &'a str,
     /// Fields of `$m`: data, globals, functions, a start function.
-    pub(in crate::sandbox) fields: &'a str,
+    pub(crate) fields: &'a str,
     /// The body of `handle`.
-    pub(in crate::sandbox) handle: &'a str,
+    pub(crate) handle: &'a str,
     /// The body of `realloc`; a bump allocator when empty.
-    pub(in crate::sandbox) realloc: &'a str,
+    pub(crate) realloc: &'a str,
     /// Options of the lifted `handle`.
-    pub(in crate::sandbox) lift: &'a str,
+    pub(crate) lift: &'a str,
     /// Declarations of the component at its end: further exports.
-    pub(in crate::sandbox) exports: &'a str,
+    pub(crate) exports: &'a str,
 }
 
 /// A component whose `handle` has this body.
-pub(in crate::sandbox) fn handle(body: &str) -> String {
+pub(crate) fn handle(body: &str) -> String {
     Guest {
         handle: body,
         ..Guest::default()
@@ -36,10 +42,44 @@ pub(in crate::sandbox) fn handle(body: &str) -> String {
 }
 
 /// Answers with its text input.
-pub(in crate::sandbox) const ECHO: &str = "(call $text (local.get $in) (local.get $in-len))";
+pub(crate) const ECHO: &str = "(call $text (local.get $in) (local.get $in-len))";
+
+/// The function `describe` of the core module as `kennel:agent/card`.
+pub(crate) const PRESENTS: &str = r#"
+  (type $skill' (record (field "name" string) (field "description" string) (field "input-schema" (option string))
+    (field "output-schema" (option string)) (field "tags" (list string))))
+  (type $card' (record (field "name" string) (field "version" string) (field "description" string) (field "skills" (list $skill'))))
+  (func $describe (result $card') (canon lift (core func $i "describe") (memory (core memory $libc "memory"))))
+  (component $card
+    (type $skill' (record (field "name" string) (field "description" string) (field "input-schema" (option string))
+      (field "output-schema" (option string)) (field "tags" (list string))))
+    (import "import-type-skill" (type $s (eq $skill')))
+    (type $card' (record (field "name" string) (field "version" string) (field "description" string) (field "skills" (list $s))))
+    (import "import-type-agent-card" (type $c (eq $card')))
+    (import "import-func-describe" (func $inner (result $c)))
+    (export $skill "skill" (type $skill'))
+    (type $named' (record (field "name" string) (field "version" string) (field "description" string)
+      (field "skills" (list $skill))))
+    (export $named "agent-card" (type $named'))
+    (export "describe" (func $inner) (func (result $named))))
+  (instance $card (instantiate $card (with "import-type-skill" (type $skill')) (with "import-type-agent-card" (type $card'))
+    (with "import-func-describe" (func $describe))))
+  (export "kennel:agent/card@0.1.0" (instance $card))"#;
+
+/// What every agent imports.
+pub(crate) const TYPES: &str = r#"
+  (import "kennel:agent/types@0.1.0" (instance $types
+    (type $blob' (record (field "media-type" string) (field "bytes" (list u8))))
+    (export "blob" (type $blob (eq $blob')))
+    (type $payload' (variant (case "text" string) (case "json" string) (case "blob" $blob)))
+    (export "payload" (type $payload (eq $payload')))
+    (type $task' (record (field "id" string) (field "skill" string) (field "input" $payload) (field "attempt" u32)))
+    (export "task" (type $task (eq $task')))
+    (type $error' (variant (case "invalid-input" string) (case "recoverable" string) (case "fatal" string)))
+    (export "error" (type $error (eq $error')))))"#;
 
 /// Grows the memory as far as needed; fails by trapping as allocators do.
-const BUMP: &str = r"
+pub(crate) const BUMP: &str = r"
     (local $at i32)
     (local.set $at (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
     (global.set $top (i32.add (local.get $at) (local.get $size)))
@@ -51,9 +91,11 @@ const BUMP: &str = r"
 
 impl Guest<'_> {
     /// The component as text.
-    pub(in crate::sandbox) fn wat(&self) -> String {
+    pub(crate) fn wat(&self) -> String {
         let Self {
             imports,
+            libc_imports,
+            libc_with,
             lowered,
             with,
             core_imports,
@@ -69,27 +111,19 @@ impl Guest<'_> {
             self.realloc
         };
         format!(
-            r#"(component
-  (import "kennel:agent/types@0.1.0" (instance $types
-    (type $blob' (record (field "media-type" string) (field "bytes" (list u8))))
-    (export "blob" (type $blob (eq $blob')))
-    (type $payload' (variant (case "text" string) (case "json" string) (case "blob" $blob)))
-    (export "payload" (type $payload (eq $payload')))
-    (type $task' (record (field "id" string) (field "skill" string) (field "input" $payload) (field "attempt" u32)))
-    (export "task" (type $task (eq $task')))
-    (type $error' (variant (case "invalid-input" string) (case "recoverable" string) (case "fatal" string)))
-    (export "error" (type $error (eq $error')))))
+            r#"(component {TYPES}
   (alias export $types "blob" (type $blob))
   (alias export $types "task" (type $task))
   (alias export $types "payload" (type $payload))
   (alias export $types "error" (type $error))
   {imports}
   (core module $libc
+    {libc_imports}
     (memory (export "memory") 2)
     (global $top (mut i32) (i32.const 65536))
     (func (export "realloc") (param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)
       {realloc}))
-  (core instance $libc (instantiate $libc))
+  (core instance $libc (instantiate $libc {libc_with}))
   {lowered}
   (core module $m
     (import "libc" "memory" (memory 2))

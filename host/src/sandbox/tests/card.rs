@@ -4,7 +4,7 @@ use super::capabilities::{BLOCK, SUBSCRIBE};
 use super::limits;
 use crate::failure::FailureKind;
 use crate::sandbox::testing::Kennel;
-use crate::sandbox::testing::guest::{ECHO, Guest, handle};
+use crate::sandbox::testing::guest::{ECHO, Guest, PRESENTS, handle};
 use crate::sandbox::testing::imports::{CLOCKS, calling};
 use crate::units::Fuel;
 
@@ -20,28 +20,6 @@ async fn an_agent_without_a_card_describes_nothing() {
         None
     );
 }
-
-/// The function `describe` of the core module as `kennel:agent/card`.
-const EXPORTS: &str = r#"
-  (type $skill' (record (field "name" string) (field "description" string) (field "input-schema" (option string))
-    (field "output-schema" (option string)) (field "tags" (list string))))
-  (type $card' (record (field "name" string) (field "version" string) (field "description" string) (field "skills" (list $skill'))))
-  (func $describe (result $card') (canon lift (core func $i "describe") (memory (core memory $libc "memory"))))
-  (component $card
-    (type $skill' (record (field "name" string) (field "description" string) (field "input-schema" (option string))
-      (field "output-schema" (option string)) (field "tags" (list string))))
-    (import "import-type-skill" (type $s (eq $skill')))
-    (type $card' (record (field "name" string) (field "version" string) (field "description" string) (field "skills" (list $s))))
-    (import "import-type-agent-card" (type $c (eq $card')))
-    (import "import-func-describe" (func $inner (result $c)))
-    (export $skill "skill" (type $skill'))
-    (type $named' (record (field "name" string) (field "version" string) (field "description" string)
-      (field "skills" (list $skill))))
-    (export $named "agent-card" (type $named'))
-    (export "describe" (func $inner) (func (result $named))))
-  (instance $card (instantiate $card (with "import-type-skill" (type $skill')) (with "import-type-agent-card" (type $card'))
-    (with "import-func-describe" (func $describe))))
-  (export "kennel:agent/card@0.1.0" (instance $card))"#;
 
 /// The body of a `describe` that presents the agent by the texts that [`described`] puts into its memory.
 const CARD: &str = "(i32.store (i32.const 64) (i32.const 1024)) (i32.store (i32.const 68) (i32.const 7))
@@ -60,7 +38,7 @@ fn described(describe: &str, name: &str) -> String {
 fn presenting(describe: &str, name: &str) -> String {
     Guest {
         fields: &described(describe, name),
-        exports: EXPORTS,
+        exports: PRESENTS,
         handle: ECHO,
         ..Guest::default()
     }
@@ -80,7 +58,7 @@ pub(super) fn presents_after_sleep() -> String {
     let guest = Guest {
         imports: CLOCKS,
         fields: &described(&format!("{sleep} {CARD}"), "greeter"),
-        exports: EXPORTS,
+        exports: PRESENTS,
         handle: ECHO,
         ..Guest::default()
     };

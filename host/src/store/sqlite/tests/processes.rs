@@ -141,8 +141,8 @@ async fn a_claim_takes_over_from_a_process_that_was_killed_and_only_then() {
     assert_eq!(lease.deliveries(), 2);
 }
 
-#[tokio::test]
-async fn a_lease_does_not_outlive_two_terms_when_the_clock_is_set_back() {
+/// A store whose clock the test sets.
+fn with_clock() -> (tempfile::TempDir, SqliteStore, Arc<AtomicI64>) {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(AtomicI64::new(1_700_000_000_000));
     let hand = Arc::clone(&clock);
@@ -151,6 +151,12 @@ async fn a_lease_does_not_outlive_two_terms_when_the_clock_is_set_back() {
         ..SqliteOptions::default()
     };
     let store = SqliteStore::open_with(dir.path(), options).unwrap();
+    (dir, store, clock)
+}
+
+#[tokio::test]
+async fn a_lease_does_not_outlive_two_terms_when_the_clock_is_set_back() {
+    let (_dir, store, clock) = with_clock();
     store.queue().put("q", task("a")).await.unwrap();
     let pull = async || {
         store
@@ -180,14 +186,7 @@ async fn a_lease_does_not_outlive_two_terms_when_the_clock_is_set_back() {
 
 #[tokio::test]
 async fn what_is_not_delayed_does_not_wait_for_a_clock_that_was_set_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let clock = Arc::new(AtomicI64::new(1_700_000_000_000));
-    let hand = Arc::clone(&clock);
-    let options = SqliteOptions {
-        clock: Arc::new(move || hand.load(Ordering::Relaxed)),
-        ..SqliteOptions::default()
-    };
-    let store = SqliteStore::open_with(dir.path(), options).unwrap();
+    let (_dir, store, clock) = with_clock();
     store.queue().put("q", task("a")).await.unwrap();
     clock.fetch_sub(3_600_000, Ordering::Relaxed);
     let mut taken = store.queue().pull("q", 1, Duration::ZERO).await.unwrap();
