@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::budget::Purse;
@@ -24,7 +24,11 @@ use crate::payload::{BlobRef, Payload, is_deeper};
 use crate::plan::{CallStep, Kind, OnExceeded};
 use crate::record::{Event, Held};
 
-/// What has ended waits at most so long for others that end, however close they follow each other.
+/// An append that takes so long is one that waits for a disk or a network.
+const WORTH_SPARING: Duration = Duration::from_micros(200);
+/// What has ended waits so long for the next to end: the least that a timer can measure.
+const MOMENT: Duration = Duration::from_millis(1);
+/// And at most so long for all that do, however close they follow each other.
 const GATHERING: Duration = Duration::from_millis(10);
 
 /// A call to begin, once its beginning was appended.
@@ -117,22 +121,15 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// What ends next, if it does so at once, or while waiting for it costs less than another append: within half of an
-    /// append's time. As `commit_delay` of databases, but measured; a store in memory takes no time worth waiting for. Whoever is alone
-    /// in flight never waits.
+    /// What ends next, if it does so at once, or within a moment where an append takes long enough to be worth sparing: as `commit_delay`
+    /// of databases, but only while something is in flight, and never over a store in memory.
     async fn soon(&self, in_flight: &mut InFlight, first: Instant) -> Option<Ended> {
-        let asked = Instant::now();
-        loop {
-            if let Some(ended) = in_flight.next().now_or_never().flatten() {
-                return Some(ended);
-            }
-            let late = asked.elapsed() >= self.append_took / 2 || first.elapsed() >= GATHERING;
-            if late || in_flight.is_empty() {
-                return None;
-            }
-            // No timer: it would be late by more than an append takes.
-            tokio::task::yield_now().await;
+        let at_once = in_flight.next().now_or_never().flatten();
+        let waits = self.append_took >= WORTH_SPARING && first.elapsed() < GATHERING;
+        if at_once.is_some() || in_flight.is_empty() || !waits {
+            return at_once;
         }
+        timeout(MOMENT, in_flight.next()).await.ok().flatten()
     }
 
     /// Decides about every call that waits, until none does; returns those to begin.
