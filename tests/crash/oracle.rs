@@ -120,7 +120,7 @@ const WRONG: [(&str, &str); 10] = [
          UNION ALL SELECT run FROM events WHERE run NOT IN (SELECT run FROM runs)",
     ),
     (
-        // Whoever is killed between the last record of a run and the end of its entry leaves the entry, and nobody takes it: a hint.
+        // Whoever is killed between the last record of a run and the end of its entry leaves the entry until its place is needed.
         "something waits in a queue",
         "SELECT 1 FROM tasks WHERE queue <> 'runs' OR key NOT IN (SELECT run FROM runs WHERE outcome IS NOT NULL)",
     ),
