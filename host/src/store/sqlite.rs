@@ -13,6 +13,7 @@ mod queue;
 mod readers;
 mod runs;
 mod schema;
+mod sum;
 mod writer;
 
 use std::path::{Path, PathBuf};

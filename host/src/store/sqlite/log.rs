@@ -16,7 +16,7 @@ use super::super::{
     Cas, Cursor, Head, Lane, LaneId, Result, Rev, RunLog, RunSummary, StoreError, Stored,
 };
 use super::writer::Touches;
-use super::{SqliteStore, integer, kv, natural, runs};
+use super::{SqliteStore, integer, kv, natural, runs, sum};
 use crate::id::RunId;
 use crate::record::{self, Event, Record};
 
@@ -136,12 +136,21 @@ fn append(tx: &Connection, lane: LaneId, expect: Rev, rows: &[NewRow]) -> Result
     }
     let (run, name) = (lane.run.to_string(), lane.lane.to_string());
     let mut insert = tx.prepare_cached(
-        "INSERT INTO events (run, lane, rev, id, at, version, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO events (run, lane, rev, id, at, version, body, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
     let mut rev = expect;
     for row in rows {
         rev.0 += 1;
         let id = row.id.to_string();
+        let sum = sum::Row {
+            run: &run,
+            lane: &name,
+            rev: rev.0,
+            id: &id,
+            at: &row.at,
+            version: row.version,
+            body: &row.body,
+        };
         insert.execute(params![
             run,
             name,
@@ -149,7 +158,8 @@ fn append(tx: &Connection, lane: LaneId, expect: Rev, rows: &[NewRow]) -> Result
             id,
             row.at,
             row.version,
-            row.body
+            row.body,
+            sum.sum()
         ])?;
         runs::project(tx, &run, &row.at, &row.change)?;
     }
@@ -174,7 +184,7 @@ fn head(db: &Connection, lane: LaneId) -> Result<Option<Head>> {
     .transpose()
 }
 
-const COLUMNS: &str = "gseq, run, lane, rev, id, at, version, body";
+const COLUMNS: &str = "gseq, run, lane, rev, id, at, version, body, sum";
 
 /// Up to `limit` records after a cursor, in commit order. Stops at the first that cannot be read, which is then the last.
 fn read(
@@ -215,9 +225,9 @@ fn stored(row: &Row<'_>) -> Result<Stored> {
         text.map_err(|error: rusqlite::Error| damaged(&error.to_string()))
     };
     let version = version(row.get(6)?).map_err(|reason| damaged(&reason))?;
-    let event: Event =
-        serde_json::from_str(&text(7)?).map_err(|error| damaged(&error.to_string()))?;
-    Ok(Stored {
+    let (id, at, body) = (text(4)?, text(5)?, text(7)?);
+    let event: Event = serde_json::from_str(&body).map_err(|error| damaged(&error.to_string()))?;
+    let stored = Stored {
         cursor: Cursor(natural(row.get(0)?)?),
         lane: LaneId {
             run: run.parse().map_err(|_| damaged("its run is not an id"))?,
@@ -225,14 +235,26 @@ fn stored(row: &Row<'_>) -> Result<Stored> {
         },
         rev,
         record: Record {
-            id: Ulid::from_string(&text(4)?).map_err(|_| damaged("its id is not a ULID"))?,
-            at: text(5)?
-                .parse()
-                .map_err(|_| damaged("its time cannot be read"))?,
+            id: Ulid::from_string(&id).map_err(|_| damaged("its id is not a ULID"))?,
+            at: at.parse().map_err(|_| damaged("its time cannot be read"))?,
             version,
             event,
         },
-    })
+    };
+    // Last, because what is wrong with it in particular says more.
+    let sum = sum::Row {
+        run: &run,
+        lane: &lane,
+        rev: rev.0,
+        id: &id,
+        at: &at,
+        version,
+        body: &body,
+    };
+    match row.get::<_, i64>(8)? == i64::from(sum.sum()) {
+        true => Ok(stored),
+        false => Err(damaged("it is not what was written: its checksum differs")),
+    }
 }
 
 /// Whether nothing is missing before and between the records of the page after a cursor: each lane counts them from 1. What was lost at

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::super::{Result, StoreError};
-use super::integer;
+use super::{integer, natural, sum};
 
 /// The steps from an empty file to the present format; `user_version` says how many were taken. Never change one that was released.
 pub(super) const STEPS: &[&str] = &[
@@ -128,7 +128,13 @@ pub(super) const STEPS: &[&str] = &[
     UPDATE kv_used SET (past, past_bytes) =
         (SELECT count(*), coalesce(sum(size), 0) FROM kv_past WHERE kv_past.ns = kv_used.ns);
 ",
+    "
+    -- The checksum of each record; those that are there already get theirs by `add_sums`.
+    ALTER TABLE events ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+",
 ];
+/// The format from which on records have checksums.
+const SUMS: i64 = 5;
 
 /// Makes the directory and an empty file in it, both for their owner only, and says where the file is. SQLite gives its side files
 /// the mode of the main one.
@@ -194,10 +200,34 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     for step in left {
         tx.execute_batch(step)?;
     }
+    if taken < SUMS {
+        add_sums(&tx)?;
+    }
     if !left.is_empty() {
         tx.pragma_update(None, "user_version", integer(known as u64))?;
     }
     tx.commit()?;
+    Ok(())
+}
+
+/// Gives a checksum to every record.
+fn add_sums(tx: &Connection) -> Result<()> {
+    let mut rows = tx.prepare("SELECT gseq, run, lane, rev, id, at, version, body FROM events")?;
+    let mut rows = rows.query([])?;
+    let mut set = tx.prepare("UPDATE events SET sum = ?2 WHERE gseq = ?1")?;
+    while let Some(row) = rows.next()? {
+        let text = |column| row.get::<_, String>(column);
+        let sum = sum::Row {
+            run: &text(1)?,
+            lane: &text(2)?,
+            rev: natural(row.get(3)?)?,
+            id: &text(4)?,
+            at: &text(5)?,
+            version: row.get(6)?,
+            body: &text(7)?,
+        };
+        set.execute((row.get::<_, i64>(0)?, sum.sum()))?;
+    }
     Ok(())
 }
 

@@ -162,6 +162,10 @@ async fn a_record_that_cannot_be_read_is_named_and_never_skipped() {
         ("version = 0", "no format 0"),
         ("id = 'x'", "ULID"),
         ("at = 'yesterday'", "time"),
+        ("body = replace(body, '1', '2')", "checksum"),
+        ("at = '2026-01-01T00:00:00Z'", "checksum"),
+        ("sum = sum + 1", "checksum"),
+        ("body = (SELECT body FROM events WHERE rev = 3)", "checksum"),
     ];
     for (change, reason) in changes {
         let (dir, store) = open();
@@ -186,6 +190,32 @@ async fn a_record_that_cannot_be_read_is_named_and_never_skipped() {
         assert_eq!(seen[0].as_ref().unwrap().record, records[0]);
         assert_eq!(seen[1], Err(StoreError::Damaged(text)));
     }
+}
+
+#[tokio::test]
+async fn records_from_before_there_were_checksums_get_theirs() {
+    let (dir, store) = open();
+    let lane = new_lane();
+    let records = [run_started("f"), step_started(1), run_succeeded()];
+    append(&store, lane, 0, &records).await.unwrap();
+    drop(store);
+    raw(&dir)
+        .execute_batch("ALTER TABLE events DROP COLUMN sum; PRAGMA user_version = 4")
+        .unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let read = store.log().replay(lane.run).await.unwrap();
+    assert!(read.into_iter().map(|stored| stored.record).eq(records));
+    raw(&dir)
+        .execute(
+            "UPDATE events SET at = '2026-01-01T00:00:00Z' WHERE rev = 3",
+            [],
+        )
+        .unwrap();
+    let changed = store.log().replay(lane.run).await;
+    assert!(
+        matches!(&changed, Err(StoreError::Damaged(text)) if text.contains("record 3: ")),
+        "{changed:?}"
+    );
 }
 
 #[tokio::test]
@@ -253,7 +283,7 @@ async fn a_record_that_is_missing_or_out_of_place_is_noticed() {
         ),
         (
             "UPDATE events SET rev = 9 WHERE rev = 2",
-            "record 9: it does not follow record 1",
+            "record 9: it is not what was written: its checksum differs",
         ),
         (
             "UPDATE events SET gseq = 99 WHERE rev = 1",
