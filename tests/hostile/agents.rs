@@ -241,7 +241,33 @@ pub(crate) fn liars() -> Vec<(&'static str, String)> {
         ("no-room", realloc("(i32.const 0x7fffffff)")),
         ("calls-out", calls_out()),
         ("calls-inside", calls_inside()),
+        ("crooked-list", polls("(i32.const 17) (i32.const 1)")),
+        (
+            "endless-list",
+            polls("(i32.const 16) (i32.const 0x3fffffff)"),
+        ),
+        ("too-long-list", polls("(i32.const 16) (i32.const -1)")),
+        ("no-handle", polls("(i32.const 1024) (i32.const 1)")),
     ]
+}
+
+/// Lies to the host about a list of handles: where it is, and how many there are.
+fn polls(list: &str) -> String {
+    Guest {
+        imports: r#"
+  (import "wasi:io/poll@0.2.6" (instance $poll
+    (export "pollable" (type $pollable (sub resource)))
+    (export "poll" (func (param "in" (list (borrow $pollable))) (result (list u32))))))
+  (alias export $poll "poll" (func $poll))"#,
+        lowered: r#"
+  (core func $poll-core (canon lower (func $poll) (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))"#,
+        with: r#"(with "host" (instance (export "poll" (func $poll-core))))"#,
+        core_imports: r#"(import "host" "poll" (func $poll (param i32 i32 i32)))"#,
+        // What stands at 1024 was never given out.
+        handle: &format!("(i32.store (i32.const 1024) (i32.const 99)) (call $poll {list} (i32.const 64)) {ECHO}"),
+        ..Guest::default()
+    }
+    .wat()
 }
 
 /// Calls the host when it is asked for room, which no allocator may.

@@ -81,8 +81,9 @@ pub(crate) fn features() -> Vec<(&'static str, Vec<u8>)> {
                 "(func (param i64 i64) (result i64 i64) local.get 0 local.get 1 i64.mul_wide_u)",
             ),
         ),
-        ("async", wat("(component (type (stream u8)))")),
-        ("error-context", wat("(component (type error-context))")),
+        ("cm-async", wat("(component (type (stream u8)))")),
+        ("cm-error-context", wat("(component (type error-context))")),
+        ("cm-map", wat("(component (type (map u32 string)))")),
     ]
 }
 

@@ -63,7 +63,18 @@ fn quickest_refusal(bytes: &[u8]) -> Result<(ScanError, Duration), String> {
 
 /// Drops a file.
 pub(crate) fn file(make: fn() -> Vec<u8>) -> Strike {
-    Box::new(move |host| Box::pin(async move { dropped(host, &another(make())).await }))
+    named(make, "")
+}
+
+/// The same, and what is said of it has to name something.
+pub(crate) fn named(make: fn() -> Vec<u8>, what: &'static str) -> Strike {
+    Box::new(move |host| {
+        Box::pin(async move {
+            let outcome = dropped(host, &another(make())).await?;
+            claim(outcome.note.contains(what), || outcome.note.clone())?;
+            Ok(outcome)
+        })
+    })
 }
 
 fn another(bytes: Vec<u8>) -> Vec<u8> {
@@ -236,7 +247,8 @@ pub(crate) async fn features(host: &Host) -> Struck {
     for (name, bytes) in corpus::features() {
         let outcome = dropped(host, &bytes).await?;
         longest = longest.max(outcome.took.unwrap_or_default());
-        let fits = matches!(outcome.end, End::Refused("policy-limit" | "invalid"));
+        let named = outcome.note.contains(&format!("plugin uses {name}, "));
+        let fits = named && matches!(outcome.end, End::Refused("policy-limit"));
         claim(fits, || {
             format!("{name}: {} ({})", outcome.end.shown(), outcome.note)
         })?;

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::case::Expect::{Fails, Holds, Refused};
 use crate::case::{Case, case, own};
-use crate::files::{self, file, scanned, unscanned};
+use crate::files::{self, file, named, scanned, unscanned};
 use crate::strikes::{self, answers, harm, text};
 use crate::{bombs, corpus, disk, web};
 
@@ -56,7 +56,7 @@ fn files() -> Vec<Case> {
         case("big-custom", "a section of 50 MB that means nothing", Refused(&["too-large"]), own(|host| Box::pin(files::too_large(host)))),
         case("sparse-1t", "a file of a terabyte that takes no room", Refused(&["too-large"]), own(|host| Box::pin(files::sparse(host)))),
         case("special-files", "links, pipes, sockets and directories with a plugin's name", Refused(&["not-regular"]), own(|host| Box::pin(files::special(host)))),
-        case("unknown-import", "imports what no host provides", Refused(&["capability-denied"]), file(corpus::unknown_import)).within(2_000),
+        case("unknown-import", "imports what no host provides", Refused(&["capability-denied"]), named(corpus::unknown_import, "`evil:host/escape`")).within(2_000),
         case("spin-described", "never finishes presenting itself", Refused(&["describe"]), file(|| corpus::wat(&crate::agents::spin_when_presented()))).within(8_000),
         case("forged-cache", "machine code in the cache that the host did not sign", Holds("never loaded, compiled anew"), own(|host| Box::pin(files::forged(host)))).within(8_000).grows(32),
         case("hot-swap", "is replaced 200 times while it is loaded", Holds("each load is one version, whole"), own(|host| Box::pin(files::swapped(host)))).within(8_000),
