@@ -163,6 +163,7 @@ sequential:
     );
     let run = report["run"].as_str().expect("an id");
     let shown = kennel.run(["runs", "show", run]).exits(0).stdout;
+    assert!(shown.contains("pinned to counter (sha256:"), "{shown}");
     let rows: Vec<_> = shown
         .lines()
         .filter(|line| line.starts_with("three "))

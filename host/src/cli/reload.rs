@@ -14,14 +14,10 @@ use super::host::{self, Host, Paths};
 use super::{Options, ui};
 use crate::engine::serve::{Fleet, Serving};
 use crate::health::Book;
-use crate::id::Digest;
 use crate::plan::Plan;
 use crate::policy::NotLoaded;
 use crate::registry::{Change, Loader, Registry, Reloaded, Unserved};
 use crate::watch::{Changes, Place};
-
-/// Hexadecimal digits of a digest that are shown where two are compared by eye.
-const SHOWN: usize = 8;
 
 /// What runs of `plan` begin with.
 pub(super) fn fleet(registry: &Registry, plan: &Plan) -> Result<Fleet, NotLoaded> {
@@ -224,26 +220,26 @@ impl Watcher {
         };
         match change {
             Change::Added { agent, now } => {
-                self.say("added", &format!("{agent} ({})", short(now)));
+                self.say("added", &format!("{agent} ({})", ui::short(now)));
                 missing(agent.as_str());
             }
             Change::Replaced { agent, before, now } if before == now => {
                 self.say(
                     "reloaded",
-                    &format!("{agent} ({}, under new terms)", short(now)),
+                    &format!("{agent} ({}, under new terms)", ui::short(now)),
                 );
                 missing(agent.as_str());
             }
             Change::Replaced { agent, before, now } => {
-                let (before, now) = (short(before), short(now));
+                let (before, now) = (ui::short(before), ui::short(now));
                 self.say("reloaded", &format!("{agent} ({before} → {now})"));
                 missing(agent.as_str());
             }
             Change::Returned { agent, now } => {
-                self.say("reloaded", &format!("{agent} ({} is back)", short(now)));
+                self.say("reloaded", &format!("{agent} ({} is back)", ui::short(now)));
             }
             Change::Removed { agent, before } => {
-                self.say("removed", &format!("{agent} ({})", short(before)));
+                self.say("removed", &format!("{agent} ({})", ui::short(before)));
             }
             Change::Gone {
                 agent,
@@ -257,7 +253,7 @@ impl Watcher {
                 warn(&format!(
                     "`{}` {how}, but the flow needs agent `{agent}`; {} serves on",
                     ui::safe(&path.display().to_string()),
-                    short(serves)
+                    ui::short(serves)
                 ));
             }
             Change::Refused { refused, serves } => {
@@ -267,7 +263,7 @@ impl Watcher {
                     Some((agent, digest)) => {
                         format!(
                             "\n  agent `{agent}` stays as it was: {} serves on",
-                            short(digest)
+                            ui::short(digest)
                         )
                     }
                     None => String::new(),
@@ -288,10 +284,4 @@ impl Watcher {
 
 fn warn(what: &str) {
     ui::say(format_args!("{} {what}", ui::styled(ui::WARN, "warning:")));
-}
-
-/// `sha256:12345678…`.
-fn short(digest: &Digest) -> String {
-    let digits: String = digest.hex().chars().take(SHOWN).collect();
-    format!("sha256:{digits}…")
 }

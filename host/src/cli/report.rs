@@ -1,5 +1,7 @@
 //! What is told about a run: one shape for `kennel run --json`, `kennel runs show --json` and their plain forms.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -8,7 +10,7 @@ use super::ui;
 use crate::call::{Trail, Usage};
 use crate::engine::state::{RunState, Status, StepState};
 use crate::failure::{Failure, FailureKind};
-use crate::id::{AgentName, RunId, StepPath};
+use crate::id::{AgentName, Digest, RunId, StepPath};
 use crate::plan::Kind;
 use crate::record::{Held, Outcome};
 
@@ -26,6 +28,8 @@ pub(super) struct Report {
     failed_step: Option<StepPath>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
+    /// The agents that it may call, and the digest of the plugin file that each is pinned to.
+    agents: BTreeMap<AgentName, Digest>,
     /// What all attempts used together.
     usage: Usage,
     /// Every call that was reached, in the order in which it was.
@@ -94,6 +98,7 @@ impl Report {
             output,
             failed_step,
             failure,
+            agents: state.agents().clone(),
             usage,
             steps,
         }
@@ -125,6 +130,16 @@ impl Report {
     /// How the run stands.
     pub(super) fn status(&self) -> &'static str {
         self.status
+    }
+
+    /// What the run is pinned to, in one line.
+    pub(super) fn print_agents(&self) -> Result<(), CliError> {
+        let agents = self.agents.iter();
+        let agents = agents.map(|(agent, digest)| format!("{agent} ({})", ui::short(digest)));
+        match agents.collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => Ok(()),
+            agents => ui::out(format_args!("pinned to {agents}")),
+        }
     }
 
     /// The steps with their attempts, as a table.

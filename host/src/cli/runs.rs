@@ -179,6 +179,7 @@ async fn show(options: &Options, run: RunId, records: bool) -> Result<(), CliErr
         ui::safe(&beginning.flow),
         report.status()
     ))?;
+    report.print_agents()?;
     report.print_steps()?;
     report.print()
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::exit::CliError;
+use crate::id::Digest;
 use crate::units::{Bytes, Fuel};
 
 /// The style of what went well.
@@ -146,6 +147,12 @@ pub(crate) fn fuel(fuel: u64) -> String {
         f if f >= 1_000 => format!("{:.0}k", f as f64 / 1e3),
         f => Fuel(f).to_string(),
     }
+}
+
+/// A digest as people compare it by eye: `sha256:12345678…`.
+pub(crate) fn short(digest: &Digest) -> String {
+    let digits: String = digest.hex().chars().take(8).collect();
+    format!("sha256:{digits}…")
 }
 
 /// Bytes, rounded: `1.2 MiB`.

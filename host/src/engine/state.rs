@@ -24,7 +24,7 @@ pub use self::step::{Status, StepState, Tally};
 use crate::call::{Trail, Usage};
 use crate::expr::Template;
 use crate::failure::{Failure, FailureKind};
-use crate::id::{RunId, SkillName, StepPath};
+use crate::id::{AgentName, Digest, RunId, SkillName, StepPath};
 use crate::plan::{Entry, Kind, OnError, Plan, StepRef};
 use crate::record::{Event, Held, Outcome};
 
@@ -33,6 +33,7 @@ use crate::record::{Event, Held, Outcome};
 pub struct RunState {
     plan: Arc<Plan>,
     run: RunId,
+    agents: BTreeMap<AgentName, Digest>,
     input: Arc<Value>,
     event: Option<Value>,
     /// How many events led to the run.
@@ -92,6 +93,7 @@ impl RunState {
         Self {
             plan,
             run,
+            agents: BTreeMap::new(),
             input: Arc::new(Value::Null),
             event: None,
             hops: 0,
@@ -124,6 +126,11 @@ impl RunState {
         Ok(state)
     }
 
+    /// The agents that it may call, with the digest of the plugin that each is pinned to.
+    pub fn agents(&self) -> &BTreeMap<AgentName, Digest> {
+        &self.agents
+    }
+
     /// How many events led to the run: each started the run that emitted the next, and the last started this one.
     pub fn hops(&self) -> u8 {
         self.hops
@@ -133,8 +140,14 @@ impl RunState {
     pub fn apply(&mut self, event: &Event) {
         self.rounds = 0;
         match event {
-            Event::RunStarted { input, event, .. } => {
+            Event::RunStarted {
+                input,
+                event,
+                agents,
+                ..
+            } => {
                 self.started = true;
+                self.agents.clone_from(agents);
                 self.input = inline(input);
                 // A cause holds texts only, so it always has a JSON form.
                 self.event = event.as_ref().and_then(|cause| {
