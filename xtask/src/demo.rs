@@ -131,7 +131,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Builds the `kennel` binary and returns its path.
-fn build_host(workspace: &Workspace) -> Result<PathBuf> {
+pub(crate) fn build_host(workspace: &Workspace) -> Result<PathBuf> {
     let mut command = cargo::cargo();
     command.current_dir(workspace.root());
     // The features of dependencies are those that the tests need, so what the demo compiled is not compiled again for them:

@@ -11,6 +11,7 @@ mod demo;
 mod fuzz;
 mod guests;
 mod hostile;
+mod languages;
 mod load;
 mod measured;
 mod step;
@@ -48,6 +49,8 @@ enum Chore {
     Fuzz(fuzz::Args),
     /// Strike the host with everything that means harm, and print what was measured
     Hostile(hostile::Args),
+    /// Build agents in Python and JavaScript with the tools of their languages, load and call them
+    Languages(languages::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Chore::Load => load::run(),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Hostile(args) => hostile::run(&args),
+        Chore::Languages(args) => languages::run(&args),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
