@@ -50,6 +50,48 @@ fn each_way_to_end_has_its_exit_code() {
 }
 
 #[test]
+fn an_agent_and_a_skill_that_are_not_there_are_answered_with_what_is() {
+    let kennel = Kennel::new()
+        .guest("counter")
+        .guest("team")
+        .settings("[grants.counter]\nstate = true");
+    for (args, wrong, help) in [
+        (
+            &["call", "conter", "--text", "x"][..],
+            "no agent `conter`",
+            "did you mean `counter`?",
+        ),
+        (
+            &["call", "nobody", "--text", "x"],
+            "no agent `nobody`",
+            "the directory has: counter, team",
+        ),
+        (
+            &["call", "team", "--text", "x"],
+            "agent `team` has several skills",
+            "choose one with --skill: ",
+        ),
+        (
+            &["call", "team", "--skill", "duble", "--text", "x"],
+            "agent `team` has no skill `duble`",
+            "did you mean `double`?",
+        ),
+        (
+            &["call", "counter", "--skill", "fly", "--text", "x"],
+            "agent `counter` has no skill `fly`",
+            "it has: count",
+        ),
+    ] {
+        kennel.run(args).exits(2).says(wrong).says(help);
+    }
+    let health = kennel.run(["agents", "--json"]).exits(0).json().to_string();
+    assert!(
+        !health.contains("\"failed\":1"),
+        "nobody was asked: {health}"
+    );
+}
+
+#[test]
 fn a_state_directory_that_cannot_be_used_is_exit_code_4() {
     let kennel = kennel().file("in-the-way", "a file");
     kennel
@@ -104,7 +146,12 @@ fn json_is_one_document_of_the_documented_shape_whatever_happens() {
         .keys()
         .map(String::as_str)
         .collect();
-    assert_eq!(keys, ["run", "flow", "status", "output", "usage", "steps"]);
+    assert_eq!(
+        keys,
+        [
+            "run", "flow", "status", "output", "agents", "usage", "steps"
+        ]
+    );
     let bad = kennel.run(["run", "bad.yaml", "--json"]).exits(1).json();
     let keys: Vec<_> = bad
         .as_object()
@@ -120,6 +167,7 @@ fn json_is_one_document_of_the_documented_shape_whatever_happens() {
             "status",
             "failed-step",
             "failure",
+            "agents",
             "usage",
             "steps"
         ]

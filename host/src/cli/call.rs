@@ -62,6 +62,9 @@ pub(super) async fn call(options: &Options, args: &CallArgs) -> Result<(), CliEr
         .registry
         .stack(&step)
         .map_err(|error| run::missing(&host, &error))?;
+    if let Some(plugin) = host.registry.plugin(args.agent.as_str()) {
+        host::check_skill(plugin, args.skill.as_ref())?;
+    }
     let input = payload(
         args.input.read(host.backend.blobs()).await?,
         host.backend.blobs(),

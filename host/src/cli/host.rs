@@ -9,6 +9,7 @@ use super::{Options, ui};
 use crate::engine::Engine;
 use crate::engine::emit::publisher;
 use crate::health::{Book, Page};
+use crate::id::SkillName;
 use crate::registry::{Loader, Plugin, Refused, Registry};
 use crate::sandbox::compile::{CompileLimits, Compiler};
 use crate::sandbox::prescan::ScanCaps;
@@ -190,19 +191,40 @@ pub(super) fn warn_refused(refused: &Refused) {
 
 /// There is no such agent; names the nearest one, or all there are.
 pub(super) fn unknown_agent(registry: &Registry, agent: &str) -> String {
-    let known = || registry.plugins().map(|plugin| plugin.agent.as_str());
-    let distance = |known: &&str| strsim::damerau_levenshtein(known, agent);
-    let help = match known()
-        .min_by_key(distance)
-        .filter(|known| distance(known) <= 1 + agent.len() / 4)
-    {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!(
-            "the directory has: {}",
-            known().collect::<Vec<_>>().join(", ")
-        ),
-    };
+    let known = registry.plugins().map(|plugin| plugin.agent.as_str());
+    let help = meant(agent, known.collect(), "the directory has");
     format!("there is no agent `{}`\n  help: {help}", ui::safe(agent))
+}
+
+/// Whether an agent has the skill that it is asked for, or only one. An agent that does not present itself may have any.
+pub(super) fn check_skill(plugin: &Plugin, skill: Option<&SkillName>) -> Result<(), CliError> {
+    let skills = plugin.card.iter().flat_map(|card| &card.skills);
+    let known: Vec<_> = skills.map(|skill| skill.name.as_str()).collect();
+    let (wrong, help) = match skill {
+        Some(skill) if !known.is_empty() && !known.contains(&skill.as_str()) => (
+            format!("has no skill `{skill}`"),
+            meant(skill.as_str(), known, "it has"),
+        ),
+        None if known.len() > 1 => (
+            "has several skills".to_owned(),
+            format!("choose one with --skill: {}", known.join(", ")),
+        ),
+        _ => return Ok(()),
+    };
+    let agent = &plugin.agent;
+    Err(CliError::Usage(format!(
+        "agent `{agent}` {wrong}\n  help: {help}"
+    )))
+}
+
+/// What was meant by `name`: the nearest that is known, or one of all.
+fn meant(name: &str, known: Vec<&str>, all: &str) -> String {
+    let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
+    let nearest = known.iter().min_by_key(distance);
+    match nearest.filter(|known| distance(known) <= 1 + name.len() / 4) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("{all}: {}", known.join(", ")),
+    }
 }
 
 async fn load(paths: &Paths, backend: SharedBackend) -> Result<(Registry, Loader), CliError> {
