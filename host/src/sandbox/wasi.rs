@@ -79,9 +79,9 @@ impl Task {
     }
 
     fn counted(&mut self) -> Counted<'_> {
-        let quota = self.plugin.files.quota.clone();
+        let (quota, log) = (self.plugin.files.quota.clone(), self.log().clone());
         let files = self.filesystem();
-        Counted { files, quota }
+        Counted { files, quota, log }
     }
 
     fn cli(&mut self) -> WasiCliCtxView<'_> {

@@ -17,6 +17,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::walk::{Opened, Used, walk};
 use crate::limits::Limits;
+use crate::sandbox::log::Log;
 use crate::units::Bytes;
 
 /// After a walk, the next one waits for so many times as long as it took: a guest that is always just below its quota makes the host
@@ -183,6 +184,13 @@ pub(super) fn code(error: &io::Error) -> ErrorCode {
     match error.kind() {
         ErrorKind::QuotaExceeded => ErrorCode::Quota,
         _ => ErrorCode::from(error),
+    }
+}
+
+/// Says in the task's log which limit was met: C libraries make an error of input and output of whatever goes wrong in a stream.
+pub(super) fn warn(log: &Log, error: &io::Error) {
+    if error.kind() == ErrorKind::QuotaExceeded {
+        log.warn_once("files", &error.to_string());
     }
 }
 

@@ -14,8 +14,9 @@ use futures_util::future::BoxFuture;
 use rustix::io::{Errno, ReadWriteFlags, pwritev2};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use super::quota::Quota;
+use super::quota::{Quota, warn};
 use super::walk::Used;
+use crate::sandbox::log::Log;
 
 /// What one write may carry. wasmtime allocates this much for `write-zeroes`.
 const PERMIT: usize = 64 << 10;
@@ -79,6 +80,7 @@ fn append(file: &File, mut bytes: &[u8]) -> io::Result<()> {
 /// A guest's stream into a file.
 pub(super) struct FileStream {
     quota: Arc<Quota>,
+    log: Log,
     file: Arc<File>,
     at: At,
     state: State,
@@ -92,9 +94,10 @@ enum State {
 }
 
 impl FileStream {
-    pub(super) fn new(quota: Arc<Quota>, file: Arc<File>, at: At) -> Self {
+    pub(super) fn new(quota: Arc<Quota>, log: Log, file: Arc<File>, at: At) -> Self {
         Self {
             quota,
+            log,
             file,
             at,
             state: State::Ready,
@@ -109,7 +112,10 @@ impl FileStream {
                 }
                 State::Ready
             }
-            Err(error) => State::Failed(error),
+            Err(error) => {
+                warn(&self.log, &error);
+                State::Failed(error)
+            }
         };
     }
 

@@ -15,14 +15,16 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 use super::here::{Here, Place, now};
-use super::quota::{Quota, Room, code};
+use super::quota::{Quota, Room, code, warn};
 use super::stream::{At, FileStream, growth, write};
 use super::walk::Used;
+use crate::sandbox::log::Log;
 
 /// One task's files, with the quota of its agent.
 pub(in crate::sandbox) struct Counted<'a> {
     pub(in crate::sandbox) files: WasiFilesystemCtxView<'a>,
     pub(in crate::sandbox) quota: Arc<Quota>,
+    pub(in crate::sandbox) log: Log,
 }
 
 /// What links [`Counted`].
@@ -41,9 +43,12 @@ impl Counted<'_> {
         let changed = self
             .quota
             .change(move |room| change(&mut Here::default(), room));
-        changed
-            .await
-            .unwrap_or_else(|error| Err(code(&error).into()))
+        changed.await.unwrap_or_else(|error| Err(self.told(&error)))
+    }
+
+    fn told(&self, error: &io::Error) -> FsError {
+        warn(&self.log, error);
+        code(error).into()
     }
 
     fn dir(&self, fd: &Resource<Descriptor>) -> FsResult<Dir> {
@@ -65,7 +70,7 @@ impl Counted<'_> {
     }
 
     fn stream(&mut self, fd: &Resource<Descriptor>, at: At) -> FsResult<Resource<DynOutputStream>> {
-        let stream = FileStream::new(self.quota.clone(), self.file(fd)?, at);
+        let stream = FileStream::new(self.quota.clone(), self.log.clone(), self.file(fd)?, at);
         let stream: DynOutputStream = Box::new(stream);
         Ok(self.files.table.push(stream)?)
     }
@@ -171,7 +176,7 @@ impl HostDescriptor for Counted<'_> {
     ) -> FsResult<Filesize> {
         let file = self.file(&fd)?;
         let written = write(&self.quota, file, At::Position(offset), bytes.into()).await;
-        Ok(written.map_err(|error| code(&error))?)
+        written.map_err(|error| self.told(&error))
     }
 
     /// A file counts by its length, because what is a hole today can be filled tomorrow.

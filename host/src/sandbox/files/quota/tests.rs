@@ -15,9 +15,11 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::p2::{DynOutputStream, FsResult, StreamError};
 
 use super::{REST, rest};
+use crate::call::{Notice, Observer};
 use crate::limits::Limits;
 use crate::sandbox::files::{self, Counted, Files};
-use crate::sandbox::testing::grants;
+use crate::sandbox::log::Log;
+use crate::sandbox::testing::{grants, listener};
 use crate::units::Bytes;
 
 const KIB: u64 = 1 << 10;
@@ -55,9 +57,15 @@ impl Agent {
     }
 
     fn task(&self) -> Task {
+        self.task_told_to(&Observer::default())
+    }
+
+    fn task_told_to(&self, observer: &Observer) -> Task {
+        let name = "agent".parse().expect("a name");
         let mut task = Task {
             files: self.files.wasi.clone(),
             quota: self.files.quota.clone(),
+            log: Log::new(&name, observer, &Limits::default()),
             table: ResourceTable::new(),
             dirs: Vec::new(),
         };
@@ -94,6 +102,7 @@ fn below(path: &Path) -> (u64, u64) {
 struct Task {
     files: WasiFilesystemCtx,
     quota: Arc<super::Quota>,
+    log: Log,
     table: ResourceTable,
     dirs: Vec<u32>,
 }
@@ -117,6 +126,7 @@ impl Task {
                 table: &mut self.table,
             },
             quota: self.quota.clone(),
+            log: self.log.clone(),
         }
     }
 
@@ -495,4 +505,22 @@ async fn whoever_has_no_quota_left_and_no_need_is_not_stopped() {
     let mut task = all.task();
     let file = task.create("data/file").await.expect("made");
     assert_eq!(task.set_size(&file, 1 << 40).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_log_says_once_which_limit_it_was() {
+    let agent = Agent::new();
+    let (observer, notices) = listener();
+    let mut task = agent.task_told_to(&observer);
+    let file = task.create("data/file").await.expect("made");
+    for _ in 0..3 {
+        assert_eq!(task.set_size(&file, 1 << 20).await, Err(ErrorCode::Quota));
+        pour(&mut task.stream(&file, Some(0))).await;
+    }
+    let lines = notices.lock();
+    let [Notice::Log(level, source, line)] = lines.as_slice() else {
+        panic!("not one line: {lines:?}");
+    };
+    assert_eq!((*level, source.as_str()), (tracing::Level::WARN, "files"));
+    assert!(line.contains("64KiB; `limits.files`"), "{line}");
 }
