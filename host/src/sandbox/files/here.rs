@@ -8,6 +8,9 @@ use wasmtime_wasi::filesystem::{Descriptor, Dir, WasiFilesystemCtx, WasiFilesyst
 use wasmtime_wasi::p2::bindings::filesystem::types::{HostDescriptor as _, PathFlags};
 use wasmtime_wasi::p2::{FsError, FsResult};
 
+use super::quota::Room;
+use super::walk::Used;
+
 /// wasmtime-wasi's view over a table of its own. Only for threads that may block.
 #[derive(Default)]
 pub(super) struct Here {
@@ -21,7 +24,7 @@ pub(super) struct Here {
 pub(super) struct Place {
     rep: u32,
     /// Whether anything may be changed in it.
-    pub(super) may_change: bool,
+    may_change: bool,
 }
 
 impl Place {
@@ -49,13 +52,39 @@ impl Here {
     }
 
     /// Whether `path` leads to something.
-    pub(super) fn has(&mut self, place: Place, flags: PathFlags, path: &str) -> bool {
+    fn has(&mut self, place: Place, flags: PathFlags, path: &str) -> bool {
         now(self.view().stat_at(place.fd(), flags, path.to_owned())).is_ok()
     }
 
     /// Hands over what was opened.
     pub(super) fn take(&mut self, opened: Resource<Descriptor>) -> FsResult<Descriptor> {
         Ok(self.table.delete(opened)?)
+    }
+}
+
+/// Where something gets a name.
+pub(super) struct Name<'a> {
+    pub(super) dir: Place,
+    pub(super) path: &'a str,
+    /// Whether a link there is a name of what it leads to.
+    pub(super) flags: PathFlags,
+}
+
+impl<'a> Name<'a> {
+    pub(super) fn new(dir: Place, path: &'a str) -> Self {
+        let flags = PathFlags::empty();
+        Self { dir, path, flags }
+    }
+
+    /// Takes room for it, and for `bytes` behind it. If it is there already, or may not be, nothing grows, whatever is tried.
+    pub(super) fn take(self, here: &mut Here, room: &Room<'_>, bytes: usize) -> io::Result<()> {
+        if !self.dir.may_change || here.has(self.dir, self.flags, self.path) {
+            return Ok(());
+        }
+        room.take(Used {
+            bytes: bytes as u64,
+            ..Used::ENTRY
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
-use super::here::{Here, Place, now};
+use super::here::{Here, Name, now};
 use super::quota::{Quota, Room, code, warn};
 use super::stream::{At, FileStream, growth, write};
 use super::walk::Used;
@@ -73,31 +73,6 @@ impl Counted<'_> {
         let stream = FileStream::new(self.quota.clone(), self.log.clone(), self.file(fd)?, at);
         let stream: DynOutputStream = Box::new(stream);
         Ok(self.files.table.push(stream)?)
-    }
-}
-
-/// Where something gets a name.
-struct Name<'a> {
-    dir: Place,
-    path: &'a str,
-    flags: PathFlags,
-}
-
-impl<'a> Name<'a> {
-    fn new(dir: Place, path: &'a str) -> Self {
-        let flags = PathFlags::empty();
-        Self { dir, path, flags }
-    }
-
-    /// Takes room for it, and for `bytes` behind it. If it is there already, or may not be, nothing grows, whatever is tried.
-    fn take(self, here: &mut Here, room: &Room<'_>, bytes: usize) -> io::Result<()> {
-        if !self.dir.may_change || here.has(self.dir, self.flags, self.path) {
-            return Ok(());
-        }
-        room.take(Used {
-            bytes: bytes as u64,
-            ..Used::ENTRY
-        })
     }
 }
 
