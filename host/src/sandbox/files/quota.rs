@@ -36,6 +36,9 @@ pub(in crate::sandbox) struct Quota {
     walks: AtomicU64,
     /// No walk begins sooner.
     rested: Mutex<Instant>,
+    /// How long a walk waits for changes that have begun: as long as a call may take, for one of them may hang (in a pipe that somebody
+    /// placed there, on a network).
+    patience: Duration,
 }
 
 /// What the files take at most.
@@ -66,6 +69,7 @@ impl Quota {
             sum: RwLock::new(Sum::of(Used::TOO_MUCH)),
             walks: AtomicU64::new(0),
             rested: Mutex::new(Instant::now()),
+            patience: limits.host_call_timeout.0,
         }
     }
 
@@ -108,9 +112,10 @@ impl Quota {
         tokio::time::sleep_until(rested).await;
         let quota = self.clone();
         blocking(move || {
-            let mut sum = quota.sum.write();
+            let sum = quota.sum.try_write_for(quota.patience);
+            let mut sum = sum.ok_or(ErrorKind::TimedOut)?;
             if quota.walks.load(Ordering::Relaxed) != walks {
-                return;
+                return Ok(());
             }
             let begun = std::time::Instant::now();
             let used = walk(&quota.roots, &quota.opened, quota.limit);
@@ -119,8 +124,9 @@ impl Quota {
             *sum = Sum::of(if over { Used::TOO_MUCH } else { used });
             quota.walks.fetch_add(1, Ordering::Relaxed);
             *quota.rested.lock() = Instant::now() + rest(begun.elapsed());
+            Ok(())
         })
-        .await
+        .await?
     }
 }
 

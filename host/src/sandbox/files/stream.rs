@@ -18,7 +18,7 @@ use super::quota::{Quota, warn};
 use super::walk::Used;
 use crate::sandbox::log::Log;
 
-/// What one write may carry. wasmtime allocates this much for `write-zeroes`.
+/// What a guest is told that one write may carry. wasmtime allocates this much for `write-zeroes`.
 const PERMIT: usize = 64 << 10;
 
 /// Where in a file something is written.

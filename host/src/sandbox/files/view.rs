@@ -17,7 +17,6 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 use super::here::{Here, Name, now};
 use super::quota::{Quota, Room, code, warn};
 use super::stream::{At, FileStream, growth, write};
-use super::walk::Used;
 use crate::sandbox::log::Log;
 
 /// One task's files, with the quota of its agent.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -20,7 +21,7 @@ use crate::limits::Limits;
 use crate::sandbox::files::{self, Counted, Files};
 use crate::sandbox::log::Log;
 use crate::sandbox::testing::{grants, listener};
-use crate::units::Bytes;
+use crate::units::{Bytes, Span};
 
 const KIB: u64 = 1 << 10;
 
@@ -82,7 +83,7 @@ impl Agent {
     }
 
     fn walks(&self) -> u64 {
-        self.files.quota.walks.load(super::Ordering::Relaxed)
+        self.files.quota.walks.load(Ordering::Relaxed)
     }
 }
 
@@ -438,23 +439,28 @@ async fn nothing_is_hidden_from_a_count_by_moving_it_about() {
     let agent = Arc::new(Agent::new());
     fs::create_dir(agent.path("data/full")).expect("made");
     fs::write(agent.path("data/full/file"), bytes(60 * KIB)).expect("written");
+    let over = Arc::<AtomicBool>::default();
     let mover = tokio::spawn({
-        let agent = agent.clone();
+        let (agent, over) = (agent.clone(), over.clone());
         async move {
             let mut task = agent.task();
-            for _ in 0..200 {
+            let mut moves = 0;
+            while moves == 0 || !over.load(Ordering::Relaxed) {
                 task.rename("data/full", "more/full").await.expect("moved");
                 task.rename("more/full", "data/full").await.expect("moved");
+                moves += 2;
             }
+            moves
         }
     });
     let mut task = agent.task();
     let file = task.create("data/file").await.expect("made");
-    while !mover.is_finished() {
+    for _ in 0..50 {
         assert_eq!(task.write(&file, 5 * KIB, 0).await, Err(ErrorCode::Quota));
     }
-    mover.await.expect("no panic");
-    assert!(agent.walks() > 1);
+    over.store(true, Ordering::Relaxed);
+    assert!(mover.await.expect("no panic") > 0);
+    assert!(agent.walks() > 50, "each time it was counted anew");
 }
 
 #[tokio::test(start_paused = true)]
@@ -523,4 +529,17 @@ async fn the_log_says_once_which_limit_it_was() {
     };
     assert_eq!((*level, source.as_str()), (tracing::Level::WARN, "files"));
     assert!(line.contains("64KiB; `limits.files`"), "{line}");
+}
+
+#[tokio::test]
+async fn a_change_that_hangs_makes_the_others_fail_and_not_wait_for_ever() {
+    let agent = Agent::with(&Limits {
+        host_call_timeout: Span(Duration::from_millis(10)),
+        ..Limits::default()
+    });
+    let mut task = agent.task();
+    let hangs = agent.files.quota.sum.read();
+    assert_eq!(task.create("data/file").await.err(), Some(ErrorCode::Io));
+    drop(hangs);
+    assert_eq!(task.create("data/file").await.err(), None);
 }
