@@ -35,7 +35,7 @@ enum Op {
 }
 
 /// What is written at once.
-const BLOCK: [u8; 64 << 10] = [b'x'; 64 << 10];
+static BLOCK: [u8; 64 << 10] = [b'x'; 64 << 10];
 
 /// What came of one operation.
 #[derive(Serialize, JsonSchema)]

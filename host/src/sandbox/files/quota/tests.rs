@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tempfile::TempDir;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtx, WasiFilesystemCtxView};
@@ -538,8 +540,20 @@ async fn a_change_that_hangs_makes_the_others_fail_and_not_wait_for_ever() {
         ..Limits::default()
     });
     let mut task = agent.task();
-    let hangs = agent.files.quota.sum.read();
+    let held = Arc::new(Barrier::new(2));
+    let hangs = agent.files.quota.change({
+        let held = held.clone();
+        move |_| {
+            held.wait();
+            held.wait();
+            Ok(())
+        }
+    });
+    let mut hangs = pin!(hangs);
+    assert!(hangs.as_mut().now_or_never().is_none());
+    held.wait();
     assert_eq!(task.create("data/file").await.err(), Some(ErrorCode::Io));
-    drop(hangs);
+    held.wait();
+    hangs.await.expect("it goes on");
     assert_eq!(task.create("data/file").await.err(), None);
 }
