@@ -485,10 +485,13 @@ async fn a_stream_that_is_dropped_has_written_what_it_had_taken() {
     let file = task.create("data/file").await.expect("made");
     let mut stream = task.stream(&file, Some(0));
     assert!(stream.check_write().is_ok_and(|permit| permit > 0));
-    stream
-        .write(bytes(4 * KIB).into())
-        .expect("it has a permit");
+    // Held as it is while somebody walks.
+    let still = agent.files.quota.sum.write();
+    let written = stream.write(bytes(4 * KIB).into());
+    written.expect("it has a permit");
+    assert!(matches!(stream.check_write(), Ok(0)));
     assert!(stream.write(bytes(1).into()).is_err(), "without a permit");
+    drop(still);
     stream.cancel().await;
     assert_eq!(agent.holds("data"), (4 * KIB, 1));
 }
