@@ -216,6 +216,39 @@ fn a_directory_granted_for_writing_can_be_written() {
 }
 
 #[test]
+fn an_agent_that_may_write_has_a_quota_and_is_told_when_it_is_full() {
+    let kennel = with_files(WRITE).settings("[limits]\nfiles = '100KiB'\nfile-count = 3");
+    let came = tried(
+        &kennel,
+        &json!([
+            { "append": ["data/new", 1 << 20] }, { "set-size": ["data/new", 1_u64 << 40] }, { "crowd": ["data/many", 1_000_000] },
+            { "remove": "data/new" }, { "append": ["data/new", 80 << 10] },
+        ]),
+    );
+    // The C library of the guest asks no stream what went wrong.
+    for (refused, told) in came
+        .iter()
+        .zip(["I/O error", "QuotaExceeded", "QuotaExceeded"])
+    {
+        let told = refused.as_ref().is_err_and(|why| why.contains(told));
+        assert!(told, "{came:?}");
+    }
+    assert_eq!(came[3..], [Ok("done".into()), Ok("done".into())]);
+    let data = kennel.data("files").join("data");
+    assert_eq!(
+        fs::metadata(data.join("new")).expect("there").len(),
+        80 << 10
+    );
+    assert_eq!(fs::read_dir(data).expect("listed").count(), 3);
+    // By default there is enough for that.
+    let came = tried(
+        &with_files(WRITE),
+        &json!([{ "append": ["data/new", 1 << 20] }]),
+    );
+    assert_eq!(came, [Ok("done".to_owned())]);
+}
+
+#[test]
 fn an_unknown_key_is_refused_wherever_it_stands_with_the_one_that_was_meant() {
     let kennel = Kennel::new().wat("echo", &hostile::echo());
     let kennel = kennel.file("kennel.toml", "[limits]\nmemroy = '1MiB'");

@@ -105,6 +105,10 @@ limits! {
     state_keys: u64 = 10_000, Quota;
     /// Bytes of all values in the agent's namespace.
     state: Bytes = Bytes(64 * MIB), Quota;
+    /// Bytes that the files below the directories an agent may write in may take together: their lengths, holes included.
+    files: Bytes = Bytes(256 * MIB), Quota;
+    /// Files, directories and links below those directories.
+    file_count: u64 = 10_000, Quota;
     /// Bytes of blobs that one task may write.
     blobs: Bytes = Bytes(16 * MIB), Quota;
     /// Events that one task may emit.

@@ -47,7 +47,6 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
-use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 
 pub use card::{Card, Skill};
 pub use files::FilesError;
@@ -56,6 +55,7 @@ pub use replay::Replayed;
 pub use tape::TapeError;
 
 use self::bindings::kennel::agent::types as wit;
+use self::files::Files;
 use self::link::Exports;
 use self::tape::Tape;
 use self::task::{Errand, Task};
@@ -135,7 +135,7 @@ struct Plugin {
     effective: Grants,
     config: BTreeMap<String, String>,
     env: Vec<(String, String)>,
-    files: WasiFilesystemCtx,
+    files: Files,
 }
 
 impl Sandbox {
@@ -157,7 +157,7 @@ impl Sandbox {
         } = settings;
         let (pre, exports) = link::link(&host.engine, component, &agent, needs.as_ref(), &grants)?;
         let effective = crate::grants::effective(needs.as_ref(), &grants);
-        let files = files::open(&host.data_root, &agent, &effective.files)?;
+        let files = files::open(&host.data_root, &agent, &effective.files, &limits)?;
         let env = effective
             .env
             .iter()

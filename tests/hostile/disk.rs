@@ -1,4 +1,4 @@
-//! Ways out of a granted directory, and the one file outside that nobody may touch.
+//! Ways out of a granted directory, and the one file outside that nobody may touch; and all that could fill the disk.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::case::{Outcome, Struck, claim};
@@ -91,15 +92,7 @@ fn touched(root: &Path) -> Touched {
 /// Makes the directory anew, so that every strike begins alike.
 fn prepare(root: &Path) -> Touched {
     let data = root.join("data");
-    for entry in fs::read_dir(&data).expect("it is granted").flatten() {
-        let path = entry.path();
-        let gone = if entry.file_type().expect("known").is_dir() {
-            fs::remove_dir_all(path)
-        } else {
-            fs::remove_file(path)
-        };
-        gone.expect("removed");
-    }
+    empty(&data);
     fs::write(data.join("inside"), "inside").expect("written");
     fs::write(root.join("fixed/kept"), "kept").expect("written");
     fs::write(root.join(CANARY), UNTOUCHED).expect("written");
@@ -120,6 +113,18 @@ fn prepare(root: &Path) -> Touched {
     // Twice: the first look after a write notes the time of it, whoever looks.
     touched(root);
     touched(root)
+}
+
+fn empty(data: &Path) {
+    for entry in fs::read_dir(data).expect("it is granted").flatten() {
+        let path = entry.path();
+        let gone = if entry.file_type().expect("known").is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        };
+        gone.expect("removed");
+    }
 }
 
 fn paths(root: &Path) -> Vec<String> {
@@ -203,4 +208,80 @@ pub(crate) async fn race(host: &Host) -> Struck {
     Ok(Outcome::held(format!(
         "{swaps} swaps, read inside {inside} times"
     )))
+}
+
+/// What `filler` may take, and one write more.
+const MOST: u64 = (4 << 20) + (64 << 10);
+/// How many files it may have.
+const MOST_FILES: u64 = 300;
+/// What a guest in Rust is told of a full quota, and of a stream that has met it: its C library asks no further.
+const FULL: &str = "QuotaExceeded";
+const FAILED: &str = "I/O error";
+
+/// Fills the disk in every way: by long files and by many, by holes, by files that no directory shows, alone and four at once.
+pub(crate) async fn fill(host: &Host) -> Struck {
+    let data = host.kennel.data("filler").join("data");
+    empty(&data);
+    let append = |path| json!([{ "append": [path, 10_000_000_000_u64] }]);
+    let sparse = json!([{ "set-size": ["data/sparse", 1_u64 << 40] }]);
+    let ways = [
+        (append("data/long"), FAILED),
+        (sparse.clone(), FULL),
+        (json!([{ "hide": ["data/hidden", 100, 1 << 20] }]), FAILED),
+        (json!([{ "crowd": ["data/many", 1_000_000] }]), FULL),
+    ];
+    let mut held = (0, 0);
+    for (way, told) in &ways {
+        // Each alone, and then once more with all that is there.
+        for anew in [true, false] {
+            if anew {
+                empty(&data);
+            }
+            refused(&host.answer("filler", way).await?, told)?;
+            held = kept(&data, held)?;
+        }
+    }
+    empty(&data);
+    let many = ["data/0", "data/1", "data/2", "data/3"].map(|path| {
+        let op = append(path);
+        async move { host.answer("filler", &op).await }
+    });
+    for came in join_all(many).await {
+        refused(&came?, FAILED)?;
+    }
+    held = kept(&data, held)?;
+    // With the limits that everybody has.
+    refused(&host.answer("files", &sparse).await?, FULL)?;
+    // What it takes away makes room.
+    let again = json!([{ "remove": "data/0" }, { "append": ["data/0", 1 << 20] }]);
+    let came = host.answer("filler", &again).await?;
+    claim(came[0]["done"] == "done", || format!("removing: {came}"))?;
+    // And who shares the disk goes on.
+    host.answer("counter", &json!({ "key": "filled" })).await?;
+    let (bytes, files) = held;
+    Ok(Outcome::held(format!(
+        "{} KiB and {files} files at most",
+        bytes >> 10
+    )))
+}
+
+fn refused(came: &Value, told: &str) -> Result<(), String> {
+    let why = came[0]["refused"].as_str();
+    claim(why.is_some_and(|why| why.contains(told)), || {
+        format!("not refused as `{told}`: {came}")
+    })
+}
+
+/// The most of what was held before and is now in `data`, by length and by what it takes on the disk.
+fn kept(data: &Path, before: (u64, u64)) -> Result<(u64, u64), String> {
+    let (mut bytes, mut files) = (0, 0);
+    for entry in fs::read_dir(data).expect("listed").flatten() {
+        let meta = entry.metadata().map_err(|error| error.to_string())?;
+        bytes += meta.len().max(meta.blocks() * 512);
+        files += 1;
+    }
+    claim(bytes <= MOST && files <= MOST_FILES, || {
+        format!("{bytes} bytes in {files} files are on the disk")
+    })?;
+    Ok((before.0.max(bytes), before.1.max(files)))
 }

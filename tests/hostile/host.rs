@@ -182,11 +182,18 @@ fn kennel(servers: &Servers) -> Kennel {
         .guest("pong")
         .guest("files")
         .guest_as("files", "racer")
+        .guest_as("files", "filler")
+        .manifest(
+            "filler",
+            "[needs]\nfiles = [{ path = 'data', access = 'write' }]\n\
+             [limits]\nfiles = '4MiB'\nfile-count = 300",
+        )
         .settings(
             "[grants.counter]\nstate = true\n[grants.ping]\npeers = ['ping', 'pong']\n\
              [grants.pong]\npeers = ['ping', 'pong']\n\
              [grants.files]\nfiles = [{ path = 'data', access = 'write' }, { path = 'fixed', access = 'read' }]\n\
-             [grants.racer]\nfiles = [{ path = 'data', access = 'write' }]",
+             [grants.racer]\nfiles = [{ path = 'data', access = 'write' }]\n\
+             [grants.filler]\nfiles = [{ path = 'data', access = 'write' }]",
         );
     for (name, wat) in agents::liars() {
         kennel = kennel.wat(&format!("liar-{name}"), &wat);

@@ -117,6 +117,7 @@ fn world() -> Vec<Case> {
     vec![
         case("fs-escape", "tries every way out of its directory", Holds("each refused; nothing outside touched"), own(|host| Box::pin(disk::escapes(host)))).within(2_000),
         case("fs-race", "reads while a directory and a link outside swap names", Holds("never reads outside"), own(|host| Box::pin(disk::race(host)))).within(8_000),
+        case("disk-filler", "writes 10 GB in every way, a file of a terabyte, a million files, and files without a name", Holds("told quota; the disk keeps no more"), own(|host| Box::pin(disk::fill(host)))).within(4_000),
         case("http-ssrf", "asks for hosts it may not have, under every name", Holds("no byte is sent"), own(|host| Box::pin(web::ssrf(host)))).within(2_000),
         case("http-slow", "asks servers that stall, drip and never end", Holds("each given up in 1 s"), own(|host| Box::pin(web::slow(host)))).within(2_000).grows(24),
         case("http-flood", "sends 10,000 requests and waits for none", Fails(&[Quota]), own(|host| Box::pin(web::flood(host)))).within(2_000).grows(24),

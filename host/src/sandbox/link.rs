@@ -9,7 +9,7 @@ use super::bindings::exports::kennel::agent as exports;
 use super::bindings::{kennel::agent as imports, wasi as wasi_bindings};
 use super::files::FilesError;
 use super::task::Task;
-use super::{http, peers, text, wasi};
+use super::{files, http, peers, text, wasi};
 use crate::grants::{Grants, Refusal, Verdict, verdict};
 use crate::id::AgentName;
 
@@ -130,7 +130,7 @@ pub(super) fn link(
 /// Everything that `effective` allows, and nothing else.
 fn linker(engine: &Engine, effective: &Grants) -> wasmtime::Result<Linker<Task>> {
     let mut linker = Linker::new(engine);
-    wasi::link(&mut linker)?;
+    wasi::link(&mut linker, files::can_grow(&effective.files))?;
     imports::types::add_to_linker::<Task, HasSelf<Task>>(&mut linker, |task| task)?;
     imports::progress::add_to_linker::<Task, HasSelf<Task>>(&mut linker, |task| task)?;
     imports::blobs::add_to_linker::<Task, HasSelf<Task>>(&mut linker, |task| task)?;

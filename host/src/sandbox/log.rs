@@ -2,7 +2,7 @@
 //!
 //! Nothing goes to the host's own standard output. Lines beyond the limits are counted, not kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -41,6 +41,7 @@ struct Inner {
     /// Lines that have begun on each stream.
     begun: [Vec<u8>; 2],
     last_words: VecDeque<String>,
+    warned: BTreeSet<String>,
 }
 
 impl Log {
@@ -55,6 +56,7 @@ impl Log {
             dropped: 0,
             begun: [Vec::new(), Vec::new()],
             last_words: VecDeque::new(),
+            warned: BTreeSet::new(),
         })))
     }
 
@@ -65,6 +67,13 @@ impl Log {
             inner.remember(message);
         }
         inner.keep(level, source, message);
+    }
+
+    /// A warning that is said once in a task, however often there is reason for it.
+    pub(super) fn warn_once(&self, source: &str, message: &str) {
+        if self.0.lock().warned.insert(message.to_owned()) {
+            self.message(Level::WARN, source, message);
+        }
     }
 
     /// Bytes on a stream; each end of a line makes a line.

@@ -9,6 +9,7 @@ use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings as p2;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
+use super::files::{Counted, CountedFiles};
 use super::log::Stream;
 use super::stdio::LogStream;
 use super::task::Task;
@@ -20,8 +21,9 @@ impl HasData for Io {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// Links every WASI interface that agents may import without network.
-pub(super) fn link(linker: &mut Linker<Task>) -> wasmtime::Result<()> {
+/// Links every WASI interface that agents may import without network. Files are counted only where they `can_grow`: whoever may write
+/// nowhere pays nothing for the quota.
+pub(super) fn link(linker: &mut Linker<Task>, can_grow: bool) -> wasmtime::Result<()> {
     p2::io::error::add_to_linker::<Task, Io>(linker, Task::io)?;
     p2::io::poll::add_to_linker::<Task, HasSelf<Task>>(linker, |task| task)?;
     p2::io::streams::add_to_linker::<Task, Io>(linker, Task::io)?;
@@ -30,7 +32,12 @@ pub(super) fn link(linker: &mut Linker<Task>) -> wasmtime::Result<()> {
     p2::random::random::add_to_linker::<Task, HasSelf<Task>>(linker, |task| task)?;
     p2::random::insecure::add_to_linker::<Task, HasSelf<Task>>(linker, |task| task)?;
     p2::random::insecure_seed::add_to_linker::<Task, HasSelf<Task>>(linker, |task| task)?;
-    p2::filesystem::types::add_to_linker::<Task, WasiFilesystem>(linker, Task::filesystem)?;
+    match can_grow {
+        true => p2::filesystem::types::add_to_linker::<Task, CountedFiles>(linker, Task::counted)?,
+        false => {
+            p2::filesystem::types::add_to_linker::<Task, WasiFilesystem>(linker, Task::filesystem)?;
+        }
+    }
     p2::filesystem::preopens::add_to_linker::<Task, WasiFilesystem>(linker, Task::filesystem)?;
     link_cli(linker)
 }
@@ -71,6 +78,12 @@ impl Task {
         }
     }
 
+    fn counted(&mut self) -> Counted<'_> {
+        let (quota, log) = (self.plugin.files.quota.clone(), self.log().clone());
+        let files = self.filesystem();
+        Counted { files, quota, log }
+    }
+
     fn cli(&mut self) -> WasiCliCtxView<'_> {
         let (ctx, table) = self.wasi();
         WasiCliCtxView {
@@ -101,7 +114,7 @@ impl Task {
             .stderr(LogStream::new(&log, Stream::Err))
             .envs(&plugin.env);
         let mut wasi = wasi.build();
-        wasi.filesystem().clone_from(&plugin.files);
+        wasi.filesystem().clone_from(&plugin.files.wasi);
         wasi
     }
 }

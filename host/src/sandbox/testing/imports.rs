@@ -155,6 +155,7 @@ pub(in crate::sandbox) const FILES: &str = r#"
     (export "descriptor-flags" (type $flags (eq $flags')))
     (export "[method]descriptor.open-at" (func (param "self" (borrow $d)) (param "path-flags" $path-flags) (param "path" string)
       (param "open-flags" $open-flags) (param "flags" $flags) (result (result (own $d) (error $e)))))
+    (export "[method]descriptor.set-size" (func (param "self" (borrow $d)) (param "size" u64) (result (result (error $e)))))
     (export "[method]descriptor.symlink-at" (func (param "self" (borrow $d)) (param "old-path" string) (param "new-path" string)
       (result (result (error $e)))))
     (export "[method]descriptor.rename-at" (func (param "self" (borrow $d)) (param "old-path" string)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::capabilities::{REPORT, REPORT_ONCE, SUBSCRIBE, lines, sleeper};
 use super::card::{presents_after_sleep, presents_after_work};
 use super::events::emits;
+use super::files::explorer;
 use super::peers::{caller, know};
 use super::stored::{counter, setter, writes_twice};
 use crate::call::{Answers, Call as _, Request};
@@ -44,6 +45,9 @@ enum Met {
     Waits(&'static str),
 }
 
+/// What the guest of a scene is granted.
+const EVERYTHING: &str =
+    "state = true\nevents = ['a']\nfiles = [{ path = 'data', access = 'write' }]";
 const DROPPED: &str = "WARN kennel 1 lines dropped: the task logged more than `limits.log` or `limits.log-lines` allows";
 
 /// For the limit `key`: a value with which the scene does not get by, the scene, and its end.
@@ -72,6 +76,8 @@ fn line(key: &str) -> (&'static str, Scene, Met) {
         "state-value" => ("4", Task(setter(), "fives"), Told("12")),
         "state-keys" => ("0", Task(counter(), "key"), Told("e2")),
         "state" => ("4", Task(setter(), "fives"), Told("12")),
+        "files" => ("4", Task(explorer(), "gnew"), Told("no")),
+        "file-count" => ("0", Task(explorer(), "cnew"), Told("no")),
         "blobs" => ("9", Task(writes_twice(), "fives"), Fails),
         "events" => ("1", Task(emits(2), "a"), Fails),
         "event" => ("4", Task(emits(1), "a five"), Fails),
@@ -129,9 +135,7 @@ impl Scene {
     async fn play(&self, limits: Limits) -> End {
         let kennel = Kennel::new();
         match self {
-            Self::Task(wat, input) => {
-                task(&kennel, wat, limits, "state = true\nevents = ['a']", input).await
-            }
+            Self::Task(wat, input) => task(&kennel, wat, limits, EVERYTHING, input).await,
             Self::Card(wat) => {
                 let agent = kennel.load("agent", wat, limits, "").expect("loaded");
                 let card = Box::pin(agent.describe()).await;

@@ -9,9 +9,9 @@ use crate::sandbox::testing::guest::ECHO;
 use crate::sandbox::testing::imports::{FILES, using};
 use crate::sandbox::testing::{Kennel, text};
 
-/// Does with the first granted directory what the first byte of the input says - `r`ead, `w`rite, `t`runcate, `c`reate, make a
-/// `s`ymbolic link to it, or `m`ove it - to the path that follows. Answers `ok`, `no` or, without a directory, `none`.
-fn explorer() -> String {
+/// Does with the first granted directory what the first byte of the input says - `r`ead, `w`rite, `t`runcate, `c`reate, `g`row to five
+/// bytes, make a `s`ymbolic link to it, or `m`ove it - to the path that follows. Answers `ok`, `no` or, without a directory, `none`.
+pub(super) fn explorer() -> String {
     let functions = [
         (
             "fs",
@@ -28,6 +28,7 @@ fn explorer() -> String {
             "[method]descriptor.rename-at",
             "(param i32 i32 i32 i32 i32 i32 i32)",
         ),
+        ("fs", "[method]descriptor.set-size", "(param i32 i64 i32)"),
         ("preopens", "get-directories", "(param i32)"),
     ];
     let open = |op: char, open_flags: u32, flags: u32| {
@@ -46,7 +47,9 @@ fn explorer() -> String {
         (local.set $op (i32.load8_u (local.get $in)))
         (local.set $path (i32.add (local.get $in) (i32.const 1)))
         (local.set $len (i32.sub (local.get $in-len) (i32.const 1)))
-        {} {} {} {}
+        {} {} {} {} {}
+        (if (i32.eq (local.get $op) (i32.const 103)) (then
+          (call $set-size (i32.load (i32.const 68)) (i64.const 5) (i32.const 64))))
         (if (i32.eq (local.get $op) (i32.const 115)) (then
           (call $symlink-at (local.get $dir) (local.get $path) (local.get $len) (i32.const 1032) (i32.const 4) (i32.const 64))))
         (if (i32.eq (local.get $op) (i32.const 109)) (then
@@ -57,6 +60,7 @@ fn explorer() -> String {
         open('w', 0, 2),
         open('t', 8, 2),
         open('c', 1, 2),
+        open('g', 1, 2),
     );
     crate::sandbox::testing::imports::with_fields(
         FILES,
