@@ -385,6 +385,52 @@ fn a_budget_that_is_used_up_stops_the_run_and_says_which() {
     );
 }
 
+#[test]
+fn a_budget_of_calls_counts_tries_and_the_calls_of_peers() {
+    let tries = kennel(
+        "budget: { calls: 3 }
+sequential: [{ agent: flaky, id: a, with: { how: recoverable, times: 100 }, retry: { attempts: 50, backoff: 1ms } }]",
+    );
+    let report = run(&tries, &json!(null));
+    assert_eq!(report["failure"]["message"], "failure 3 of 100");
+    let peers = |calls: u64| {
+        let kennel = kennel(&format!(
+            "budget: {{ calls: {calls} }}
+sequential:
+  - {{ agent: ping, id: a, with: {{ call: {{ skill: pong, input: {{ note: x }} }}, times: 3 }} }}
+  - {{ {DOUBLE}, id: b, with: 1 }}"
+        ));
+        run(&kennel, &json!(null))
+    };
+    let enough = peers(5);
+    assert_eq!(enough["status"], "succeeded", "{enough:#}");
+    assert_eq!(step(&enough, "a")["usage"]["peer-calls"], 3, "{enough:#}");
+    let used_up = peers(4);
+    let why = used_up["failure"]["message"].as_str().expect("a failure");
+    assert_eq!(used_up["failed-step"], "b", "{used_up:#}");
+    assert!(why.contains("budget of calls (4)"), "{why}");
+    // One of the peers is refused, as the agent is told.
+    let too_few = peers(3);
+    assert_eq!(step(&too_few, "a")["usage"]["peer-calls"], 2, "{too_few:#}");
+}
+
+#[test]
+fn a_budget_of_fuel_or_time_ends_the_step_that_would_pass_it() {
+    let one = run(&kennel("agent: counter\nwith: { key: a }"), &json!(null));
+    let fuel = one["usage"]["fuel"].as_u64().expect("a number");
+    let flow = format!(
+        "budget: {{ fuel: {} }}
+sequential: [{{ agent: counter, id: a, with: {{ key: a }} }}, {{ agent: counter, id: b, with: {{ key: a }} }}]",
+        fuel + fuel / 2
+    );
+    let report = run(&kennel(&flow), &json!(null));
+    assert_eq!(report["failed-step"], "b", "{report:#}");
+    assert_eq!(report["failure"]["kind"], "out-of-fuel", "{report:#}");
+    let late = "budget: { wall: 200ms }\nagent: slow\nwith: { sleep: 50000 }";
+    let report = run(&kennel(late), &json!(null));
+    assert_eq!(report["failure"]["kind"], "deadline", "{report:#}");
+}
+
 // Runs, steered from outside.
 
 #[test]

@@ -157,6 +157,8 @@ pub struct Bounds {
     pub fuel: Option<u64>,
     /// Bytes over all memories and tables.
     pub memory: Option<u64>,
+    /// Attempts, and the calls of peers that they lead to.
+    pub calls: Option<u64>,
 }
 
 impl Bounds {
@@ -167,6 +169,7 @@ impl Bounds {
         Self {
             fuel: lower(self.fuel, other.fuel),
             memory: lower(self.memory, other.memory),
+            calls: lower(self.calls, other.calls),
         }
     }
 }
@@ -330,6 +333,8 @@ pub struct Usage {
     pub queue_us: u64,
     /// Calls of the guest into the host.
     pub host_calls: u64,
+    /// Calls of peers that it led to, at every depth.
+    pub peer_calls: u64,
     /// Bytes handed to the guest as input.
     pub bytes_in: u64,
     /// Bytes the guest returned.
@@ -345,6 +350,7 @@ impl Usage {
             wall_us: self.wall_us.saturating_add(other.wall_us),
             queue_us: self.queue_us.saturating_add(other.queue_us),
             host_calls: self.host_calls.saturating_add(other.host_calls),
+            peer_calls: self.peer_calls.saturating_add(other.peer_calls),
             bytes_in: self.bytes_in.saturating_add(other.bytes_in),
             bytes_out: self.bytes_out.saturating_add(other.bytes_out),
         }
@@ -357,6 +363,11 @@ impl Trail {
         self.attempts
             .iter()
             .fold(Usage::default(), |sum, attempt| sum.plus(attempt.usage))
+    }
+
+    /// All attempts, and the calls of peers that they led to.
+    pub fn calls(&self) -> u64 {
+        (self.attempts.len() as u64).saturating_add(self.usage().peer_calls)
     }
 
     /// This trail continued by `later`.

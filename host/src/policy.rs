@@ -25,7 +25,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::call::{Bounds, Call, CallError, Reply, Request};
+use crate::call::{Bounds, Call, CallError, Reply, Request, Trail};
 use crate::health::{Directory, Health, Peer};
 use crate::id::{AgentName, Digest, SkillName};
 use crate::plan::{CallStep, Callee, Policy};
@@ -260,12 +260,13 @@ enum Skill {
     AsAsked,
 }
 
-/// Takes `fuel`, which a failed attempt used, from what `bounds` leaves to the next one. Whether another may be made: not without
-/// any fuel.
-fn spend(bounds: &mut Bounds, fuel: u64) -> bool {
-    let left = bounds.fuel.map(|bound| bound.saturating_sub(fuel));
-    bounds.fuel = left;
-    left != Some(0)
+/// Takes what failed attempts used, fuel and calls, from what `bounds` leaves to the next one. Whether another may be made: not
+/// without any of the two.
+fn spend(bounds: &mut Bounds, failed: &Trail) -> bool {
+    let left = |bound: Option<u64>, used| bound.map(|bound| bound.saturating_sub(used));
+    bounds.fuel = left(bounds.fuel, failed.usage().fuel);
+    bounds.calls = left(bounds.calls, failed.calls());
+    bounds.fuel != Some(0) && bounds.calls != Some(0)
 }
 
 struct Addressed {

@@ -215,7 +215,7 @@ impl Sandbox {
             deadline: Instant::now() + limits.timeout.min(limits.describe_timeout).0,
             bounds: Bounds {
                 fuel: Some(limits.describe_fuel.0),
-                memory: None,
+                ..Bounds::default()
             },
             lineage: Lineage::default(),
             observer: Observer::default(),

@@ -61,9 +61,15 @@ impl Driver<'_> {
                 return Err(Ask::Step(failure));
             }
             let fuel = self.purse.fuel_left(spent).filter(|_| !degraded);
+            let calls = self.purse.calls_left(spent, others);
+            let bounds = Bounds {
+                fuel,
+                calls: calls.filter(|_| !degraded),
+                ..Bounds::default()
+            };
             let request = Request {
                 skill: state.skill.clone(),
-                bounds: Bounds { fuel, memory: None },
+                bounds,
                 deadline: self.purse.deadline().filter(|_| !degraded),
                 priority: plan.priority.unwrap_or_default(),
                 degraded,

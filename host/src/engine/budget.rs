@@ -1,7 +1,7 @@
 //! The budget of a run: what is left of it, and what is said when nothing is.
 //!
-//! A call gets at most the fuel that is left when it begins, so calls at the same time may together pass the budget by what each of
-//! them was given; no call begins after that.
+//! A step gets at most the fuel and the calls that are left when it begins, for all of its attempts and the peers they call. So steps at
+//! the same time may together pass the budget by what each of them was given; no step begins after that.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -50,6 +50,12 @@ impl Purse {
         Some(fuel.saturating_sub(spent.usage.fuel))
     }
 
+    /// The calls that the next step may make, attempts and calls of peers together, while `begun` are under way and not in `spent` yet.
+    pub(super) fn calls_left(&self, spent: Spent, begun: usize) -> Option<u64> {
+        let spent = spent.calls.saturating_add(begun as u64);
+        self.budget.calls.map(|calls| calls.saturating_sub(spent))
+    }
+
     /// Why no further call may begin, when that is so; `begun` calls are under way and not in `spent` yet.
     pub(super) fn exceeded(&self, spent: Spent, begun: usize) -> Option<Failure> {
         let Budget {
@@ -57,7 +63,7 @@ impl Purse {
         } = self.budget;
         let what = if self.fuel_left(spent) == Some(0) {
             format!("fuel ({})", Fuel(fuel.unwrap_or_default()))
-        } else if calls.is_some_and(|calls| spent.calls + begun as u64 >= calls) {
+        } else if self.calls_left(spent, begun) == Some(0) {
             format!("calls ({})", calls.unwrap_or_default())
         } else if self.deadline.is_some_and(|end| Instant::now() >= end) {
             format!("wall time ({})", Span(wall.unwrap_or_default()))

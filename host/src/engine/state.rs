@@ -527,7 +527,7 @@ impl RunState {
             self.under_way -= 1; // it was counted when it was begun
         }
         self.spent.usage = self.spent.usage.plus(trail.usage());
-        self.spent.calls += trail.attempts.len() as u64;
+        self.spent.calls = self.spent.calls.saturating_add(trail.calls());
         self.change(at, |step| step.trail = trail.clone());
     }
 

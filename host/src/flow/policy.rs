@@ -249,6 +249,7 @@ impl Lower<'_> {
         Some(Bounds {
             fuel: fuel.map(|fuel| fuel.0),
             memory: memory.map(|memory| memory.0),
+            ..Bounds::default()
         })
     }
 

@@ -145,7 +145,7 @@ pub struct Budget {
     pub fuel: Option<u64>,
     /// Wall time from the run's acceptance.
     pub wall: Option<Duration>,
-    /// Attempts.
+    /// Attempts, and calls of peers.
     pub calls: Option<u64>,
     /// What happens beyond it.
     pub on_exceeded: OnExceeded,

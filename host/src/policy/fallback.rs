@@ -49,9 +49,9 @@ impl FallingBack {
             Ok(reply) => return Ok(reply),
             Err(error) => error,
         };
-        let mut fuel_left = spend(&mut request.bounds, error.trail.usage().fuel);
+        let mut any_left = spend(&mut request.bounds, &error.trail);
         for (n, (agent, call)) in self.alternatives.iter().enumerate() {
-            if !fuel_left || !falls_back(&error.failure, request.deadline) {
+            if !any_left || !falls_back(&error.failure, request.deadline) {
                 break;
             }
             let mut asked = request.for_alternative(n);
@@ -64,7 +64,7 @@ impl FallingBack {
                     return Ok(reply);
                 }
                 Err(next) => {
-                    fuel_left = spend(&mut request.bounds, next.trail.usage().fuel);
+                    any_left = spend(&mut request.bounds, &next.trail);
                     error = CallError {
                         failure: next.failure,
                         trail: error.trail.then(next.trail),
@@ -160,6 +160,7 @@ mod tests {
         let bounds = |fuel, memory| Bounds {
             fuel: Some(fuel),
             memory: Some(memory),
+            ..Bounds::default()
         };
         let mut house = House::new(1);
         let a = house.agent("a", [Act::Fail(F::Fatal)]);

@@ -2,7 +2,8 @@
 //!
 //! Whether and how long to wait is decided by [`plan::Retry::next`], which is pure; the rest only waits. Backoff is exponential
 //! with full jitter: of the usual schemes it spreads callers best for the least work (Brooker, "Exponential Backoff And Jitter", 2015).
-//! A bound on the request's fuel holds for all tries together: each has what those before it left, and there is none without fuel.
+//! A bound on the request's fuel or calls holds for all tries together: each has what those before it left, and there is none when
+//! nothing is left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,10 +92,10 @@ impl Retrying {
                     return Ok(reply);
                 }
             };
-            let fuel_left = spend(&mut request.bounds, error.trail.usage().fuel);
+            let any_left = spend(&mut request.bounds, &error.trail);
             trail = trail.then(error.trail);
             let failure = error.failure;
-            if !fuel_left {
+            if !any_left {
                 return Err(CallError { failure, trail });
             }
             let Some(wait) = self.wait(tries, &failure, request.deadline) else {

@@ -91,7 +91,7 @@ impl Sandbox {
         together.give(results.collect())
     }
 
-    /// Fuel adds up, each task bringing at most its own limit; memory is the least that any of them may have.
+    /// Fuel adds up, each task bringing at most its own limit; memory and calls are the least that any of them may have.
     fn bounds_of(&self, requests: &[Request]) -> Bounds {
         let limit = self.plugin.limits.fuel.0;
         let fuel = requests
@@ -102,6 +102,10 @@ impl Sandbox {
             memory: requests
                 .iter()
                 .filter_map(|request| request.bounds.memory)
+                .min(),
+            calls: requests
+                .iter()
+                .filter_map(|request| request.bounds.calls)
                 .min(),
         }
     }
@@ -144,6 +148,7 @@ fn shares(usage: Usage, n: u64) -> impl Iterator<Item = Usage> {
             fuel: share(usage.fuel),
             wall_us: share(usage.wall_us),
             host_calls: share(usage.host_calls),
+            peer_calls: share(usage.peer_calls),
             ..usage
         }
     })

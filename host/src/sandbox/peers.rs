@@ -330,20 +330,39 @@ impl Task {
         Ok((peer.call.clone(), turn))
     }
 
+    /// The calls of peers that this task may lead to, when nobody called it.
+    fn most_calls(&self) -> u64 {
+        let limit = self.plugin.limits.calls;
+        let asked = self.errand.bounds.calls;
+        // The task itself is one of those.
+        asked.map_or(limit, |calls| calls.saturating_sub(1).min(limit))
+    }
+
+    /// The calls of peers that this task has led to, at every depth; none for a peer itself, whose calls are its first caller's.
+    pub(super) fn calls_below(&self) -> u64 {
+        let lineage = &self.errand.lineage;
+        let left = lineage.calls_left.as_ref();
+        let left = left.filter(|_| lineage.callers.is_empty());
+        left.map_or(0, |left| {
+            self.most_calls()
+                .saturating_sub(left.load(Ordering::Relaxed))
+        })
+    }
+
     /// Takes one call from the budget of the whole tree; the first caller of a tree sets it.
     fn take_call(&mut self) -> Result<(), Failure> {
-        let limit = self.plugin.limits.calls;
+        let most = self.most_calls();
         let left = self
             .errand
             .lineage
             .calls_left
-            .get_or_insert_with(|| Arc::new(AtomicU64::new(limit)));
+            .get_or_insert_with(|| Arc::new(AtomicU64::new(most)));
         match left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
             left.checked_sub(1)
         }) {
             Ok(_) => Ok(()),
             Err(_) => {
-                let message = "the calls that began with one task have used up their number; `limits.calls` bounds them together";
+                let message = "the calls that began with one task have used up their number; `limits.calls` bounds them together, and the `budget` of a flow";
                 Err(Failure::new(FailureKind::FanOut, message))
             }
         }

@@ -71,6 +71,7 @@ impl Sandbox {
             peak_memory: store.data().meter.peak(),
             wall_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             host_calls: calls.made(),
+            peer_calls: store.data().calls_below(),
             ..Usage::default()
         };
         (answer, usage)

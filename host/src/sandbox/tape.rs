@@ -485,6 +485,7 @@ impl Player {
         Ok(Bounds {
             fuel: header.fuel,
             memory: header.memory,
+            ..Bounds::default()
         })
     }
 

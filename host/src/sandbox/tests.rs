@@ -323,6 +323,7 @@ async fn a_caller_s_bounds_hold_when_they_are_below_the_agent_s_limits() {
         bounds: Bounds {
             fuel: Some(fuel),
             memory: None,
+            ..Bounds::default()
         },
         ..request(Payload::Text(String::new()))
     };
@@ -358,6 +359,7 @@ async fn a_caller_s_bounds_hold_when_they_are_below_the_agent_s_limits() {
     let bounds = Bounds {
         fuel: None,
         memory: Some(1 << 20),
+        ..Bounds::default()
     };
     let asked = Request {
         bounds,

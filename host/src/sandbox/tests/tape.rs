@@ -194,6 +194,7 @@ async fn the_bounds_of_an_attempt_are_those_of_its_replay() {
     bound.bounds = Bounds {
         fuel: Some(10_000),
         memory: None,
+        ..Bounds::default()
     };
     let error = agent.call(bound).await.expect_err("it spins");
     let attempt = &error.trail.attempts[0];
