@@ -27,6 +27,8 @@ pub(crate) struct Seen {
     pub(crate) readings: u64,
     /// The first operation that went wrong.
     pub(crate) hit: String,
+    /// What was lost with the power.
+    pub(crate) lost: Vec<String>,
 }
 
 /// Starts `kennel ARGS` with faults in the operations below its state directory.
@@ -72,11 +74,14 @@ impl Under {
                 .unwrap_or_default()
         };
         let number = |name: &str| value(name).parse().expect("a number");
+        let lost = report.lines().filter_map(|line| line.strip_prefix("lost="));
+        let lost = lost.map(str::to_owned).collect();
         Seen {
             positions: number("positions"),
             injected: number("injected"),
             readings: number("readings"),
             hit: value("hit").to_owned(),
+            lost,
             output,
         }
     }
@@ -134,6 +139,10 @@ fn copy_all(from: &Path, to: &Path) {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "hit: {}\n{}", self.hit, self.output)
+        writeln!(f, "hit: {}", self.hit)?;
+        for lost in &self.lost {
+            writeln!(f, "lost: {lost}")?;
+        }
+        write!(f, "{}", self.output)
     }
 }

@@ -26,15 +26,29 @@ pub(crate) fn share(of: f64) -> Option<Duration> {
     Some(Duration::from_secs(seconds.unwrap_or(SECONDS)).mul_f64(of))
 }
 
-/// The one position to be tried, `WORKLOAD/FAULT/NUMBER`, for whoever looks into a failure.
-pub(crate) fn only() -> Option<(String, String, u64)> {
+/// What alone is to be tried, for whoever looks into a failure.
+pub(crate) struct Only {
+    pub(crate) workload: String,
+    pub(crate) fault: String,
+    /// Every position without.
+    pub(crate) at: Option<u64>,
+}
+
+/// `WORKLOAD/FAULT/NUMBER`, or without the number.
+pub(crate) fn only() -> Option<Only> {
     let only = std::env::var("KENNEL_CRASH_ONLY").ok()?;
     let parts: Vec<_> = only.split('/').collect();
-    let [workload, fault, at] = parts.as_slice() else {
-        panic!("`{only}` is no position, such as serve/eio/42");
+    let (workload, fault, at) = match parts.as_slice() {
+        [workload, fault] => (workload, fault, None),
+        [workload, fault, at] => (workload, fault, Some(at)),
+        _ => panic!("`{only}` is no position, such as serve/eio/42"),
     };
-    let at = at.parse().unwrap_or_else(|_| panic!("`{at}` is no number"));
-    Some(((*workload).to_owned(), (*fault).to_owned(), at))
+    let number = |at: &&str| at.parse().unwrap_or_else(|_| panic!("`{at}` is no number"));
+    Some(Only {
+        workload: (*workload).to_owned(),
+        fault: (*fault).to_owned(),
+        at: at.map(number),
+    })
 }
 
 /// One line of the table.
