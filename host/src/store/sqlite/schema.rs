@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::super::{Result, StoreError};
-use super::{integer, natural, sum};
+use super::{integer, names, natural, sum};
 
 /// The steps from an empty file to the present format; `user_version` says how many were taken. Never change one that was released.
 pub(super) const STEPS: &[&str] = &[
@@ -140,7 +140,16 @@ const SUMS: i64 = 5;
 /// the mode of the main one.
 pub(super) fn make_files(dir: &Path) -> Result<PathBuf> {
     let file = dir.join("kennel.db");
+    // First: who finds the file knows that its directory stays.
+    let kept = |()| {
+        if file.exists() {
+            Ok(())
+        } else {
+            names::keep(dir)
+        }
+    };
     make_dir(dir)
+        .and_then(kept)
         .and_then(|()| {
             OpenOptions::new()
                 .create(true)
