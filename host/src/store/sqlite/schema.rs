@@ -138,27 +138,29 @@ const SUMS: i64 = 5;
 
 /// Makes the directory and an empty file in it, both for their owner only, and says where the file is. SQLite gives its side files
 /// the mode of the main one.
+///
+/// A file that is there is not opened. When a process closes a file, the system takes away all locks that it has on it, through whatever
+/// descriptor: another store of this process would go on without, and other processes would remove the write-ahead log under it.
 pub(super) fn make_files(dir: &Path) -> Result<PathBuf> {
     let file = dir.join("kennel.db");
-    // First: who finds the file knows that its directory stays.
-    let kept = |()| {
-        if file.exists() {
-            Ok(())
-        } else {
-            names::keep(dir)
-        }
-    };
     make_dir(dir)
-        .and_then(kept)
-        .and_then(|()| {
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(&file)
+        .and_then(|()| match file.exists() {
+            true => Ok(()),
+            false => make_file(dir, &file),
         })
         .map_err(|error| unavailable(&file, &error))?;
     Ok(file)
+}
+
+fn make_file(dir: &Path, file: &Path) -> io::Result<()> {
+    // First: who finds the file knows that its directory stays.
+    names::keep(dir)?;
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(file) {
+        // Another was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
 }
 
 /// Lets one process at a time open the store, until what is returned is dropped. Without it two that switch a new file to its
