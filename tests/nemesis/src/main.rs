@@ -31,6 +31,8 @@ mod report;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod start;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod stops;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod trace;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::disk::Disk;
 use crate::options::{Fault, Loss, Options};
 use crate::report::Report;
+use crate::stops::{Trouble, alive, go_on};
 
 /// What a stop before a system call is called by the kernel, and one after it.
 const ENTRY: u8 = libc::PTRACE_SYSCALL_INFO_ENTRY;
@@ -30,6 +31,7 @@ pub(crate) fn follow(options: &Options, program: Child) -> Result<Report, String
         executed: false,
         after: BTreeMap::new(),
         processes: BTreeSet::from([first]),
+        killed: false,
         report: Report::default(),
         disk: loses.then(|| Disk::new(&options.below)),
         cut: None,
@@ -60,6 +62,8 @@ struct Tracer<'a> {
     executed: bool,
     after: BTreeMap<Pid, After>,
     processes: BTreeSet<Pid>,
+    /// Whether all of them are.
+    killed: bool,
     report: Report,
     /// What is not durable; watched only when that can be lost.
     disk: Option<Disk>,
@@ -80,6 +84,15 @@ impl Tracer<'_> {
             WaitStatus::Exited(pid, code) if pid == self.first => self.report.code = code as u8,
             WaitStatus::Signaled(pid, signal, _) if pid == self.first => {
                 self.report.code = 128 + signal as u8;
+            }
+            // A process that began while all were killed, and that nobody knew of.
+            WaitStatus::PtraceSyscall(pid)
+            | WaitStatus::PtraceEvent(pid, ..)
+            | WaitStatus::Stopped(pid, _)
+                if self.killed =>
+            {
+                let _ = kill(pid, Signal::SIGKILL);
+                go_on(pid, None)?;
             }
             WaitStatus::PtraceSyscall(pid) => {
                 // Who was killed meanwhile is no longer there to be looked at.
@@ -230,40 +243,11 @@ impl Tracer<'_> {
         self.report.hit.get_or_insert_with(shown);
     }
 
-    fn kill(&self) {
+    fn kill(&mut self) {
+        self.killed = true;
         for process in &self.processes {
             // One that has ended already needs no killing; numbers are not used again while a parent has not looked.
             let _ = kill(*process, Signal::SIGKILL);
         }
     }
-}
-
-/// Why a thread could not be looked at.
-enum Trouble {
-    Kernel(Errno),
-    Other(String),
-}
-
-impl From<Errno> for Trouble {
-    fn from(errno: Errno) -> Self {
-        Self::Kernel(errno)
-    }
-}
-
-impl From<String> for Trouble {
-    fn from(why: String) -> Self {
-        Self::Other(why)
-    }
-}
-
-fn alive(looked: Result<(), Trouble>) -> Result<(), String> {
-    match looked {
-        Ok(()) | Err(Trouble::Kernel(Errno::ESRCH)) => Ok(()),
-        Err(Trouble::Kernel(error)) => Err(format!("ptrace: {error}")),
-        Err(Trouble::Other(why)) => Err(why),
-    }
-}
-
-fn go_on(pid: Pid, signal: Option<Signal>) -> Result<(), String> {
-    alive(ptrace::syscall(pid, signal).map_err(Trouble::from))
 }
