@@ -61,7 +61,9 @@ impl Books {
 
     /// How many events wait for a flow or have become its run.
     pub(crate) fn events(&self) -> u32 {
-        self.one("SELECT (SELECT count(DISTINCT run) FROM events) + (SELECT count(*) FROM tasks WHERE queue <> 'runs')")
+        let there = "SELECT (SELECT count(DISTINCT run) FROM events) + (SELECT count(*) FROM tasks WHERE queue <> 'runs')";
+        // While the store is being made the tables may not be there.
+        self.db.query_row(there, [], |row| row.get(0)).unwrap_or(0)
     }
 
     /// How often each step was begun, and how often it succeeded.
