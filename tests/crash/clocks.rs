@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::nemesis;
 use crate::oracle::Books;
-use crate::programme::{Row, alone};
+use crate::programme::{RECOVERS, Row, alone};
 use crate::workloads;
 
 const YEAR: i64 = 365 * 24 * 3600;
@@ -35,7 +35,7 @@ fn wherever_the_clock_jumps_to_runs_end_and_the_next_ones_too() {
                     seen.readings
                 );
                 // The clock is right again, and whatever is left is gone on with.
-                slowest = slowest.max(workload.recover(&kennel, &seen));
+                slowest = slowest.max(workload.recover(&kennel, &seen).within(RECOVERS));
                 Books::open(&kennel).expect("it is there").are_right();
                 for run in kennel.runs() {
                     assert_eq!(

@@ -1,12 +1,12 @@
 //! A full disk: new work is refused and told why, what was accepted waits, and all goes on when there is space again.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::harness::{Kennel, until};
 use crate::nemesis;
 use crate::oracle::Books;
-use crate::programme::{Row, alone};
+use crate::programme::{RECOVERS_FROM_ERRORS, Recovery, Row, alone};
 use crate::workloads::{self, Workload};
 
 /// What the operator is told.
@@ -94,6 +94,7 @@ fn filled_from(workload: &Workload, at: u64) -> (u64, Duration) {
         "a result in spite of it: {seen}"
     );
     let took = workload.recover(&kennel, &seen);
+    let took = took.within(RECOVERS_FROM_ERRORS);
     Books::open(&kennel).expect("it is there").are_right();
     assert_eq!(kennel.runs()[0]["status"], "succeeded");
     (seen.injected, took)
@@ -131,7 +132,7 @@ fn a_flow_that_is_served_on_a_full_disk_loses_no_event_and_goes_on_by_itself() {
         "it goes on serving"
     );
     cleared(&kennel);
-    let back = Instant::now();
+    let back = Recovery::begin();
     kennel.run(workloads::EMIT_MORE).exits(0);
     until("the event is handled", || {
         assert!(
@@ -142,7 +143,7 @@ fn a_flow_that_is_served_on_a_full_disk_loses_no_event_and_goes_on_by_itself() {
             .filter(|books| books.are_settled(4))
             .map(drop)
     });
-    let slowest = back.elapsed();
+    let slowest = back.end().within(RECOVERS_FROM_ERRORS);
     assert_eq!(under.kill().code, 128 + 9);
     Books::open(&kennel).expect("it is there").are_right();
     Row {

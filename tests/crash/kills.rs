@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::{Kennel, Random, seed};
+use crate::judge::accepted;
 use crate::oracle::{Books, StepOf};
-use crate::programme::{Row, alone, share};
-use crate::workloads::accepted;
+use crate::programme::{RECOVERS, Recovery, Row, alone, share};
 
 /// Pages, a stream with batches, a master with workers, and one count that every run adds to.
 const FLOW: &str = "kennel: 1
@@ -68,11 +68,7 @@ fn wherever_all_processes_are_killed_every_accepted_run_ends_and_is_done_as_its_
 /// Kills and resumes in one store, then goes on in peace and judges.
 #[track_caller]
 fn one_store(random: &mut Random, row: &mut Row) {
-    let kennel = Kennel::new()
-        .guest("counter")
-        .guest("team")
-        .settings("[grants.counter]\nstate = true")
-        .file("flow.yaml", FLOW);
+    let kennel = loaded();
     let quiet = kennel.run(["run", "flow.yaml"]).exits(0).took;
     let mut kills = 0;
     let mut idle = 0;
@@ -111,14 +107,33 @@ fn one_store(random: &mut Random, row: &mut Row) {
     }
     row.tried.0 += kills;
     row.injected += kills;
+    // Most are killed after that; without any, nothing would be compared.
+    assert!(told.len() as u64 > IN_ONE / 5, "{told:?}");
+    end_and_judge(&kennel, &told, row);
+}
+
+/// A kennel with the flow.
+pub(crate) fn loaded() -> Kennel {
+    Kennel::new()
+        .guest("counter")
+        .guest("team")
+        .settings("[grants.counter]\nstate = true")
+        .file("flow.yaml", FLOW)
+}
+
+/// Goes on in peace, and claims that what was told is there and that everything was done as the journals say.
+#[track_caller]
+pub(crate) fn end_and_judge(kennel: &Kennel, told: &BTreeSet<String>, row: &mut Row) {
     row.restarts += 1;
-    let resumed = kennel.run(["runs", "resume"]).exits(0).took;
+    let recovery = Recovery::begin();
+    kennel.run(["runs", "resume"]).exits(0);
+    let resumed = recovery.end().within(RECOVERS);
     row.slowest = row.slowest.max(Some(resumed));
     kennel
         .run(["runs", "resume"])
         .exits(0)
         .says("no unfinished runs");
-    let books = Books::open(&kennel).expect("the store is there");
+    let books = Books::open(kennel).expect("the store is there");
     books.are_right();
     let executed = books.executed();
     let runs = books.runs();
@@ -127,14 +142,12 @@ fn one_store(random: &mut Random, row: &mut Row) {
         runs.len(),
         told.len()
     );
-    // Most are killed after that; without any, nothing would be compared.
-    assert!(told.len() as u64 > IN_ONE / 5, "{told:?}");
-    for run in &told {
+    for run in told {
         assert!(runs.contains(run), "run {run} was acknowledged and is lost");
     }
     let mut expected = 0;
     for run in &runs {
-        expected += check(&kennel, run, &executed);
+        expected += check(kennel, run, &executed);
     }
     let all: u32 = executed.values().sum();
     assert_eq!(all, expected, "nothing was done outside of a run");

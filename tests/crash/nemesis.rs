@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::harness::{Kennel, Output, Running, kennel_binary};
 
@@ -27,10 +27,24 @@ pub(crate) struct Seen {
     pub(crate) readings: u64,
     /// The first operation that went wrong.
     pub(crate) hit: String,
+    /// What was lost with the power.
+    pub(crate) lost: Vec<String>,
 }
 
 /// Starts `kennel ARGS` with faults in the operations below its state directory.
 pub(crate) fn start(kennel: &Kennel, options: &[String], args: &[&str]) -> Under {
+    start_command(kennel, options, kennel.command(args))
+}
+
+/// Runs another program so.
+#[track_caller]
+pub(crate) fn run_other(kennel: &Kennel, options: &[String], program: &[&str]) -> Seen {
+    let mut command = Command::new(program[0]);
+    command.args(&program[1..]).current_dir(kennel.root());
+    start_command(kennel, options, command).wait()
+}
+
+fn start_command(kennel: &Kennel, options: &[String], command: Command) -> Under {
     fs::create_dir_all(kennel.state()).expect("made");
     let report = kennel.root().join("report");
     // A report of an earlier run must not be taken for this one's.
@@ -39,7 +53,7 @@ pub(crate) fn start(kennel: &Kennel, options: &[String], args: &[&str]) -> Under
         format!("report={}", report.display()),
         format!("below={}", kennel.state().display()),
     ];
-    let running = kennel.start_under(own.into_iter().chain(options.iter().cloned()), args);
+    let running = kennel.start_under(own.into_iter().chain(options.iter().cloned()), &command);
     Under { running, report }
 }
 
@@ -72,11 +86,14 @@ impl Under {
                 .unwrap_or_default()
         };
         let number = |name: &str| value(name).parse().expect("a number");
+        let lost = report.lines().filter_map(|line| line.strip_prefix("lost="));
+        let lost = lost.map(str::to_owned).collect();
         Seen {
             positions: number("positions"),
             injected: number("injected"),
             readings: number("readings"),
             hit: value("hit").to_owned(),
+            lost,
             output,
         }
     }
@@ -90,14 +107,14 @@ impl Kennel {
         twin
     }
 
-    /// Starts `kennel` under the program that lets its file operations go wrong, with these options for it.
-    fn start_under(&self, options: impl IntoIterator<Item = String>, args: &[&str]) -> Running {
-        let kennel = self.command(args);
+    /// Starts a command under the program that lets its file operations go wrong, with these options for it.
+    fn start_under(&self, options: impl IntoIterator<Item = String>, under: &Command) -> Running {
         let mut command = Command::new(binary());
-        command.args(options).arg("--").arg(kennel.get_program());
-        command.args(kennel.get_args());
-        command.current_dir(self.root()).env_clear();
-        for (name, value) in kennel.get_envs() {
+        command.args(options).arg("--").arg(under.get_program());
+        command.args(under.get_args()).env_clear();
+        command.current_dir(under.get_current_dir().unwrap_or(self.root()));
+        command.stdin(Stdio::null());
+        for (name, value) in under.get_envs() {
             command.env(name, value.unwrap_or_default());
         }
         self.started(command)
@@ -134,6 +151,10 @@ fn copy_all(from: &Path, to: &Path) {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "hit: {}\n{}", self.hit, self.output)
+        writeln!(f, "hit: {}", self.hit)?;
+        for lost in &self.lost {
+            writeln!(f, "lost: {lost}")?;
+        }
+        write!(f, "{}", self.output)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::FromSql;
+use rusqlite::types::{FromSql, Value};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::harness::Kennel;
@@ -59,6 +59,13 @@ impl Books {
             .unwrap_or(false)
     }
 
+    /// How many events wait for a flow or have become its run.
+    pub(crate) fn events(&self) -> u32 {
+        let there = "SELECT (SELECT count(DISTINCT run) FROM events) + (SELECT count(*) FROM tasks WHERE queue <> 'runs')";
+        // While the store is being made the tables may not be there.
+        self.db.query_row(there, [], |row| row.get(0)).unwrap_or(0)
+    }
+
     /// How often each step was begun, and how often it succeeded.
     pub(crate) fn steps(&self) -> BTreeMap<StepOf, (u32, u32)> {
         let sql = "SELECT run, json_extract(body, '$.step'), sum(kind = 'step-started'), sum(kind = 'step-succeeded') FROM events
@@ -84,6 +91,40 @@ impl Books {
             ((run.to_owned(), step.to_owned()), times)
         });
         executed.collect()
+    }
+
+    /// Every row of every table, as text and in order, but for what is another at each start though nothing has happened: a flow that is
+    /// served subscribes anew, with the present time, and that takes a revision of the counter that all namespaces share.
+    pub(crate) fn everything(&self) -> BTreeMap<String, Vec<String>> {
+        let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'kv_last'";
+        let mut tables = self.db.prepare(tables).expect("prepared");
+        let tables = tables.query_map([], |row| row.get(0)).expect("asked");
+        tables
+            .map(|table| table.expect("a name"))
+            .map(|table: String| (table.clone(), self.rows(&table)))
+            .collect()
+    }
+
+    fn rows(&self, table: &str) -> Vec<String> {
+        let all = self.db.prepare(&format!("SELECT * FROM \"{table}\""));
+        let mut all = all.expect("prepared");
+        let columns: Vec<_> = all.column_names().map(str::to_owned).collect();
+        let mut found = all.query([]).expect("asked");
+        let mut rows = Vec::new();
+        while let Some(row) = found.next().expect("a row") {
+            let value = |column: &String| {
+                let value: Value = row.get(column.as_str()).expect("a value");
+                format!("{column}={value:?}")
+            };
+            let is_renewed = columns.iter().any(|column| column == "ns")
+                && row.get::<_, String>("ns").expect("text") == ".flows";
+            if !is_renewed {
+                let values: Vec<_> = columns.iter().map(value).collect();
+                rows.push(values.join(" "));
+            }
+        }
+        rows.sort();
+        rows
     }
 
     /// Claims what holds of every store at rest: the file is whole, every journal is whole and ends once, and everything that is counted

@@ -1,12 +1,14 @@
 //! What is done while something goes wrong: four pieces of work, each with its way to go on and its way to tell that it was done once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{Kennel, Output, until};
+use crate::harness::{Kennel, Running, until};
+use crate::judge::is_acknowledged;
 use crate::nemesis::{self, Seen};
 use crate::oracle::Books;
+use crate::programme::{Recovery, Took};
 
 /// A piece of work in a kennel that is ready for it.
 pub(crate) struct Workload {
@@ -15,9 +17,9 @@ pub(crate) struct Workload {
     /// How many lines it prints before it is asked to end; 0 for one that ends by itself.
     pub(crate) lines: u64,
     /// How many runs it has started in the end.
-    runs: u32,
+    pub(crate) runs: u32,
     /// Steps of a run that can be in flight at once.
-    width: u32,
+    pub(crate) width: u32,
     ready: Kennel,
 }
 
@@ -108,10 +110,7 @@ pub(crate) fn sequential() -> Workload {
 
 /// Steps side by side, with values that are blobs.
 fn fan_out() -> Workload {
-    let input = json!({ "big": "b".repeat(100_000), "small": "s".repeat(40_000) });
-    let kennel = kennel()
-        .file("flow.yaml", FAN_OUT)
-        .file("input.json", input.to_string());
+    let kennel = fan_out_in(kennel());
     kennel.run(["runs", "list"]).exits(0);
     Workload {
         name: "fan-out",
@@ -121,6 +120,13 @@ fn fan_out() -> Workload {
         width: 3,
         ready: kennel,
     }
+}
+
+fn fan_out_in(kennel: Kennel) -> Kennel {
+    let input = json!({ "big": "b".repeat(100_000), "small": "s".repeat(40_000) });
+    kennel
+        .file("flow.yaml", FAN_OUT)
+        .file("input.json", input.to_string())
 }
 
 /// An event is put into the durable queue of a flow that nobody serves at the moment.
@@ -157,6 +163,16 @@ pub(crate) fn served() -> Workload {
     }
 }
 
+/// All is done, of every kind: runs with blobs, runs from events, state that they have shared.
+pub(crate) fn settled() -> Kennel {
+    let workload = served();
+    let kennel = workload.ready;
+    serve_until(&kennel, |books| books.are_settled(workload.runs));
+    let kennel = fan_out_in(kennel);
+    kennel.run(ONCE).exits(0);
+    kennel
+}
+
 impl Workload {
     /// A kennel to do it in.
     pub(crate) fn prepared(&self) -> Kennel {
@@ -178,10 +194,21 @@ impl Workload {
         }
     }
 
+    /// Starts what somebody would who finds it cut off.
+    pub(crate) fn restart(&self, kennel: &Kennel, seen: &Seen) -> Running {
+        kennel.start(self.resume(seen))
+    }
+
+    /// Whether all has ended.
+    pub(crate) fn is_done(&self, books: &Books) -> bool {
+        books.are_settled(self.runs)
+    }
+
     /// Goes on until all is done; how long it took.
     #[track_caller]
-    pub(crate) fn recover(&self, kennel: &Kennel, seen: &Seen) -> Duration {
-        let begun = Instant::now();
+    pub(crate) fn recover(&self, kennel: &Kennel, seen: &Seen) -> Took {
+        self.lacks_nothing(kennel, seen);
+        let recovery = Recovery::begin();
         let resume = self.resume(seen);
         if resume != SERVE {
             kennel.run(resume).exits(0);
@@ -189,131 +216,33 @@ impl Workload {
         if matches!(self.name, "emit" | "serve") {
             serve_until(kennel, |books| books.are_settled(self.runs));
         }
-        begun.elapsed()
+        recovery.end()
     }
 
     /// Goes on, and is cut off too, at an operation of this number or later by hand; how often it was
     /// killed, since it may have ended before.
     #[track_caller]
-    pub(crate) fn recover_badly(&self, kennel: &Kennel, seen: &Seen, at: u64) -> u64 {
-        let options = ["fault=kill-after".into(), format!("at={at}")];
+    pub(crate) fn recover_badly(&self, kennel: &Kennel, seen: &Seen, fault: &str, at: u64) -> u64 {
         let resume = self.resume(seen);
+        // What is killed by hand must not be in the middle of taking back what is lost.
+        let fault = match resume == SERVE {
+            true => "kill-after",
+            false => fault,
+        };
+        let options = [
+            format!("fault={fault}"),
+            format!("at={at}"),
+            format!("seed={at}"),
+        ];
         let mut under = nemesis::start(kennel, &options, resume);
         until("it has ended, or all is done", || {
             let ended = under.running.wait_for(Duration::from_millis(5));
             // A flow is served for ever.
-            let done = || Books::open(kennel).is_some_and(|books| books.are_settled(self.runs));
+            let done = || Books::open(kennel).is_some_and(|books| self.is_done(&books));
             (ended || resume == SERVE && done()).then_some(())
         });
         u64::from(under.kill().code == 128 + 9)
     }
-
-    /// Claims what must hold after it went wrong `times` times and was gone on with.
-    #[track_caller]
-    pub(crate) fn judge(&self, kennel: &Kennel, seen: &Seen, times: u64) {
-        let books = Books::open(kennel).expect("the store is there");
-        books.are_right();
-        let runs = books.runs();
-        for run in accepted(&seen.output) {
-            assert!(
-                runs.contains(&run),
-                "run {run} was acknowledged and is lost"
-            );
-        }
-        // Before it was acknowledged, a run that was asked for may be there or not; events were, before anything went wrong or by then.
-        let may_lack = matches!(self.name, "sequential" | "fan-out");
-        let least = if may_lack { 0 } else { self.runs };
-        let found = runs.len() as u32;
-        assert!(
-            (least..=self.runs).contains(&found),
-            "{found} runs where {} belong",
-            self.runs
-        );
-        let failed = |run: &String| {
-            books.one::<String>(&format!("SELECT outcome FROM runs WHERE run = '{run}'"))
-                == "failed"
-        };
-        let failed: Vec<_> = runs.iter().filter(|run| failed(run)).collect();
-        self.judge_steps(&failed, &books, &runs, u32::try_from(times).expect("few"));
-        for run in &runs {
-            let report = kennel.show(run);
-            let blames_the_store = report["failure"]["message"]
-                .as_str()
-                .is_some_and(|why| why.contains("the store is unavailable"));
-            assert!(
-                report["status"] == "succeeded" || blames_the_store,
-                "{report:#}"
-            );
-            let records = kennel
-                .run(["runs", "show", run, "--records", "--json"])
-                .exits(0);
-            assert!(
-                records
-                    .json()
-                    .as_array()
-                    .is_some_and(|records| records.len() > 2)
-            );
-        }
-    }
-
-    /// Each step has succeeded once, and was executed no more often than it was begun.
-    #[track_caller]
-    fn judge_steps(&self, failed: &[&String], books: &Books, runs: &[String], times: u32) {
-        let (steps, mut executed) = (books.steps(), books.executed());
-        let mut more = 0;
-        for (step, (begun, succeeded)) in steps {
-            if step.1 == "all" || step.1.is_empty() {
-                continue;
-            }
-            // What follows a step that was told that the store fails is not done.
-            let least = u32::from(!failed.contains(&&step.0));
-            assert!(
-                (least..=1).contains(&succeeded),
-                "{step:?} succeeded {succeeded} times"
-            );
-            let done = executed.remove(&step).unwrap_or(0);
-            assert!(
-                (succeeded..=begun).contains(&done),
-                "{step:?} was begun {begun} times and executed {done} times"
-            );
-            assert!(
-                begun <= 1 + times,
-                "{step:?} was begun {begun} times after {times} faults"
-            );
-            more += done.saturating_sub(1);
-        }
-        assert!(
-            executed.is_empty(),
-            "done outside of a journal: {executed:?} of {runs:?}"
-        );
-        assert!(
-            more <= times * self.width,
-            "{more} executions too many after {times} faults"
-        );
-    }
-}
-
-/// The runs that a command has said to be accepted, to whoever started it: `run FLOW ID` on standard error before it drives one, and
-/// documents on standard output that name one. Only what came out whole counts.
-pub(crate) fn accepted(output: &Output) -> Vec<String> {
-    let begun = output.stderr.split_inclusive('\n').filter_map(|line| {
-        let words: Vec<_> = line.strip_suffix('\n')?.split_whitespace().collect();
-        match words.as_slice() {
-            ["run", _, id] if id.len() == 26 => Some((*id).to_owned()),
-            _ => None,
-        }
-    });
-    let whole = |text: &str| serde_json::from_str::<Value>(text).ok();
-    let documents = whole(&output.stdout)
-        .into_iter()
-        .chain(output.stdout.lines().filter_map(whole));
-    let named = documents.filter_map(|value| value["run"].as_str().map(str::to_owned));
-    begun.chain(named).collect()
-}
-
-/// Whether the command has printed its result.
-fn is_acknowledged(seen: &Seen) -> bool {
-    serde_json::from_str::<Value>(&seen.output.stdout).is_ok()
 }
 
 /// Serves the flow until its store says that it is enough.

@@ -31,6 +31,8 @@ mod host;
 mod measure;
 mod neighbour;
 mod report;
+#[path = "../harness/share.rs"]
+mod share;
 mod strikes;
 mod table;
 mod walk;

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::case::Case;
 use crate::host::Host;
-use crate::measure::{self, Held, Share};
+use crate::measure::{self, Held};
 use crate::neighbour::{Neighbour, Served};
 use crate::report::{Report, Row};
+use crate::share::Share;
 use crate::table;
 
 /// How long each case strikes at least, again and again when it is over sooner: one strike between two calls of the neighbour would

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Take every position, however long it takes
     #[arg(long, conflicts_with = "seconds")]
     all: bool,
-    /// Only this position, such as `serve/eio/42`: a workload, a fault, and the number of the operation
+    /// Only this position, such as `serve/eio/42`: a workload, a fault, and the number of the operation; all of them without a number
     #[arg(long, value_name = "POSITION", conflicts_with_all = ["seconds", "all", "write"])]
     only: Option<String>,
     /// Put the table into host/SECURITY.md

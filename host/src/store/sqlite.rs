@@ -9,6 +9,7 @@ mod holder;
 mod kv;
 mod kv_past;
 mod log;
+mod names;
 mod queue;
 mod readers;
 mod runs;

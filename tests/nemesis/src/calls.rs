@@ -99,7 +99,7 @@ impl Operation {
     /// Whether this fault can happen to it.
     pub(crate) fn can(&self, fault: Fault) -> bool {
         match fault {
-            Fault::KillBefore | Fault::KillAfter => true,
+            Fault::KillBefore | Fault::KillAfter | Fault::PowerLoss(_) => true,
             Fault::Eio => self.kind != Kind::Ack,
             Fault::Enospc => matches!(self.kind, Kind::Write | Kind::Space | Kind::Sync),
             Fault::Torn(part) => self.kind == Kind::Write && part.of(self.bytes).is_some(),
@@ -121,13 +121,13 @@ fn creates(flags: u64) -> bool {
 }
 
 /// How a call names its file: the address of a path is relative to a directory.
-enum Place {
+pub(crate) enum Place {
     Fd(u64),
     Path(Option<u64>, u64),
 }
 
 impl Place {
-    fn resolve(&self, pid: Pid) -> Option<PathBuf> {
+    pub(crate) fn resolve(&self, pid: Pid) -> Option<PathBuf> {
         let link = |name: &str| std::fs::read_link(format!("/proc/{pid}/{name}")).ok();
         match *self {
             Self::Fd(fd) => link(&format!("fd/{}", fd as i32)),

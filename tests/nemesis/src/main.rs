@@ -9,6 +9,8 @@
 //! - `report=FILE`: where the report goes, one `name=value` a line.
 //! - `below=DIR`: operations on files below it count, and so does what the program writes to standard output.
 //! - `fault=FAULT` and `at=N`: what goes wrong, and at which of the operations that it applies to; `at=N+` is that one and all after it.
+//!   `power-loss` kills it and takes back what is not durable, `power-loss-part` some of that; `disk.rs` says what is durable.
+//! - `seed=N`: which part that is follows from it.
 //! - `full=FILE`: as long as this file exists, everything below DIR that needs space fails as on a full disk.
 //! - `clock=K:SECONDS,…`: from the K-th reading on, the wall clock is off by so much.
 //! - `interrupt=K`: Ctrl-C after the K-th write to standard output.
@@ -19,6 +21,8 @@ mod calls;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod clock;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod disk;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod memory;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod options;
@@ -26,6 +30,8 @@ mod options;
 mod report;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod start;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod stops;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod trace;
 

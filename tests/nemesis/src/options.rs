@@ -13,6 +13,8 @@ pub(crate) struct Options {
     pub(crate) clock: Vec<(u64, i64)>,
     pub(crate) interrupt: Option<u64>,
     pub(crate) list: bool,
+    /// What is drawn follows from it.
+    pub(crate) seed: u64,
     pub(crate) program: Vec<String>,
 }
 
@@ -38,6 +40,16 @@ pub(crate) enum Fault {
     Enospc,
     /// A part of the bytes is written, then the program is killed.
     Torn(Part),
+    /// The program is killed instead of it, and what is not durable is lost.
+    PowerLoss(Loss),
+}
+
+/// How much is lost with the power of what is not durable.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    All,
+    /// What is drawn.
+    Part,
 }
 
 /// How much of a torn write comes through.
@@ -70,6 +82,7 @@ impl Options {
             clock: Vec::new(),
             interrupt: None,
             list: false,
+            seed: 0,
             program: Vec::new(),
         };
         let (mut fault, mut at) = (None, None);
@@ -99,6 +112,7 @@ impl Options {
                 }
                 "interrupt" => read.interrupt = Some(value.parse().map_err(|_| wrong())?),
                 "list" => read.list = true,
+                "seed" => read.seed = value.parse().map_err(|_| wrong())?,
                 _ => return Err(wrong()),
             }
         }
@@ -126,6 +140,8 @@ fn fault_of(name: &str) -> Option<Fault> {
         "torn-sector" => Fault::Torn(Part::Sector),
         "torn-half" => Fault::Torn(Part::Half),
         "torn-less" => Fault::Torn(Part::AllButOne),
+        "power-loss" => Fault::PowerLoss(Loss::All),
+        "power-loss-part" => Fault::PowerLoss(Loss::Part),
         _ => return None,
     })
 }

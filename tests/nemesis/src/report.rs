@@ -18,6 +18,8 @@ pub(crate) struct Report {
     pub(crate) acks: u64,
     /// How often the wall clock was read.
     pub(crate) readings: u64,
+    /// What was lost with the power.
+    pub(crate) lost: Vec<String>,
     /// Every operation, when it was asked for.
     pub(crate) list: Vec<String>,
 }
@@ -36,7 +38,9 @@ impl Report {
             "code={code}\npositions={positions}\ninjected={injected}\nacks={acks}\nreadings={readings}\n"
         );
         let hit = self.hit.iter().map(|hit| ("hit", hit));
-        for (name, value) in hit.chain(self.list.iter().map(|line| ("call", line))) {
+        let lost = self.lost.iter().map(|line| ("lost", line));
+        let list = self.list.iter().map(|line| ("call", line));
+        for (name, value) in hit.chain(lost).chain(list) {
             let _ = writeln!(text, "{name}={}", value.replace('\n', " "));
         }
         std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))

@@ -12,8 +12,10 @@ use nix::unistd::Pid;
 
 use crate::calls::Operation;
 use crate::clock;
-use crate::options::{Fault, Options};
+use crate::disk::Disk;
+use crate::options::{Fault, Loss, Options};
 use crate::report::Report;
+use crate::stops::{Trouble, alive, go_on};
 
 /// What a stop before a system call is called by the kernel, and one after it.
 const ENTRY: u8 = libc::PTRACE_SYSCALL_INFO_ENTRY;
@@ -22,20 +24,24 @@ const EXIT: u8 = libc::PTRACE_SYSCALL_INFO_EXIT;
 /// Follows the program to its end.
 pub(crate) fn follow(options: &Options, program: Child) -> Result<Report, String> {
     let first = Pid::from_raw(program.id() as i32);
+    let loses = (options.fault).is_some_and(|planned| matches!(planned.fault, Fault::PowerLoss(_)));
     let mut tracer = Tracer {
         options,
         first,
         executed: false,
         after: BTreeMap::new(),
         processes: BTreeSet::from([first]),
+        killed: false,
         report: Report::default(),
+        disk: loses.then(|| Disk::new(&options.below)),
+        cut: None,
     };
     loop {
         match waitpid(None, Some(WaitPidFlag::__WALL)) {
             Ok(status) => tracer.look(status)?,
             Err(Errno::EINTR) => {}
             // Nobody is left.
-            Err(Errno::ECHILD) => return Ok(tracer.report),
+            Err(Errno::ECHILD) => return tracer.end(),
             Err(error) => return Err(format!("wait: {error}")),
         }
     }
@@ -56,15 +62,37 @@ struct Tracer<'a> {
     executed: bool,
     after: BTreeMap<Pid, After>,
     processes: BTreeSet<Pid>,
+    /// Whether all of them are.
+    killed: bool,
     report: Report,
+    /// What is not durable; watched only when that can be lost.
+    disk: Option<Disk>,
+    /// What is lost, once the power has failed.
+    cut: Option<Loss>,
 }
 
 impl Tracer<'_> {
+    fn end(mut self) -> Result<Report, String> {
+        if let Some((disk, loss)) = self.disk.zip(self.cut) {
+            self.report.lost = disk.lose(loss, self.options.seed)?;
+        }
+        Ok(self.report)
+    }
+
     fn look(&mut self, status: WaitStatus) -> Result<(), String> {
         match status {
             WaitStatus::Exited(pid, code) if pid == self.first => self.report.code = code as u8,
             WaitStatus::Signaled(pid, signal, _) if pid == self.first => {
                 self.report.code = 128 + signal as u8;
+            }
+            // A process that began while all were killed, and that nobody knew of.
+            WaitStatus::PtraceSyscall(pid)
+            | WaitStatus::PtraceEvent(pid, ..)
+            | WaitStatus::Stopped(pid, _)
+                if self.killed =>
+            {
+                let _ = kill(pid, Signal::SIGKILL);
+                go_on(pid, None)?;
             }
             WaitStatus::PtraceSyscall(pid) => {
                 // Who was killed meanwhile is no longer there to be looked at.
@@ -103,11 +131,23 @@ impl Tracer<'_> {
             return Ok(());
         }
         match ptrace::syscall_info(pid)?.op {
-            ENTRY => self.before(pid, ptrace::getregs(pid)?),
-            EXIT => match self.after.remove(&pid) {
-                Some(after) => self.afterwards(pid, &after),
-                None => Ok(()),
-            },
+            ENTRY => {
+                let regs = ptrace::getregs(pid)?;
+                self.before(pid, regs)?;
+                match &mut self.disk {
+                    Some(disk) if self.cut.is_none() => Ok(disk.before(pid, &regs)?),
+                    _ => Ok(()),
+                }
+            }
+            EXIT => {
+                if let Some(disk) = &mut self.disk {
+                    disk.returned(pid, ptrace::getregs(pid)?.rax as i64)?;
+                }
+                match self.after.remove(&pid) {
+                    Some(after) => self.afterwards(pid, &after),
+                    None => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -116,8 +156,8 @@ impl Tracer<'_> {
         if !self.options.clock.is_empty() && clock::is_reading(&regs) {
             self.report.readings += 1;
             let now = self.report.readings;
-            let jumps = self.options.clock.iter();
-            if let Some((_, by)) = jumps.filter(|(from, _)| *from <= now).next_back() {
+            let mut jumps = self.options.clock.iter();
+            if let Some((_, by)) = jumps.rfind(|(from, _)| *from <= now) {
                 self.after.insert(pid, After::Shift(*by));
             }
             return Ok(());
@@ -158,6 +198,10 @@ impl Tracer<'_> {
             }
             Fault::Eio => self.fail(pid, regs, libc::EIO)?,
             Fault::Enospc => self.fail(pid, regs, libc::ENOSPC)?,
+            Fault::PowerLoss(loss) => {
+                self.cut = Some(loss);
+                self.kill();
+            }
             Fault::Torn(part) => {
                 regs.rdx = part.of(regs.rdx).unwrap_or(regs.rdx);
                 ptrace::setregs(pid, regs)?;
@@ -199,40 +243,11 @@ impl Tracer<'_> {
         self.report.hit.get_or_insert_with(shown);
     }
 
-    fn kill(&self) {
+    fn kill(&mut self) {
+        self.killed = true;
         for process in &self.processes {
             // One that has ended already needs no killing; numbers are not used again while a parent has not looked.
             let _ = kill(*process, Signal::SIGKILL);
         }
     }
-}
-
-/// Why a thread could not be looked at.
-enum Trouble {
-    Kernel(Errno),
-    Other(String),
-}
-
-impl From<Errno> for Trouble {
-    fn from(errno: Errno) -> Self {
-        Self::Kernel(errno)
-    }
-}
-
-impl From<String> for Trouble {
-    fn from(why: String) -> Self {
-        Self::Other(why)
-    }
-}
-
-fn alive(looked: Result<(), Trouble>) -> Result<(), String> {
-    match looked {
-        Ok(()) | Err(Trouble::Kernel(Errno::ESRCH)) => Ok(()),
-        Err(Trouble::Kernel(error)) => Err(format!("ptrace: {error}")),
-        Err(Trouble::Other(why)) => Err(why),
-    }
-}
-
-fn go_on(pid: Pid, signal: Option<Signal>) -> Result<(), String> {
-    alive(ptrace::syscall(pid, signal).map_err(Trouble::from))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::super::{Result, StoreError};
-use super::{integer, natural, sum};
+use super::{integer, names, natural, sum};
 
 /// The steps from an empty file to the present format; `user_version` says how many were taken. Never change one that was released.
 pub(super) const STEPS: &[&str] = &[
@@ -138,18 +138,29 @@ const SUMS: i64 = 5;
 
 /// Makes the directory and an empty file in it, both for their owner only, and says where the file is. SQLite gives its side files
 /// the mode of the main one.
+///
+/// A file that is there is not opened. When a process closes a file, the system takes away all locks that it has on it, through whatever
+/// descriptor: another store of this process would go on without, and other processes would remove the write-ahead log under it.
 pub(super) fn make_files(dir: &Path) -> Result<PathBuf> {
     let file = dir.join("kennel.db");
     make_dir(dir)
-        .and_then(|()| {
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(&file)
+        .and_then(|()| match file.exists() {
+            true => Ok(()),
+            false => make_file(dir, &file),
         })
         .map_err(|error| unavailable(&file, &error))?;
     Ok(file)
+}
+
+fn make_file(dir: &Path, file: &Path) -> io::Result<()> {
+    // First: who finds the file knows that its directory stays.
+    names::keep(dir)?;
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(file) {
+        // Another was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
 }
 
 /// Lets one process at a time open the store, until what is returned is dropped. Without it two that switch a new file to its

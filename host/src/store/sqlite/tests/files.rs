@@ -34,6 +34,29 @@ async fn only_the_owner_can_read_what_is_kept() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_store_in_one_process_leaves_the_first_its_locks() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (dir, _first) = open();
+    let file = fs::metadata(dir.path().join("kennel.db")).unwrap().ino();
+    // SQLite holds one for as long as a connection is open, and who finds none removes the log when it closes.
+    let is_held = || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        let (own, file) = (std::process::id().to_string(), format!(":{file}"));
+        locks.lines().any(|lock| {
+            lock.contains("POSIX")
+                && lock.split(' ').any(|word| word == own)
+                && lock.split(' ').any(|word| word.ends_with(&file))
+        })
+    };
+    assert!(is_held());
+    let second = SqliteStore::open(dir.path()).unwrap();
+    assert!(is_held(), "the second store took it away");
+    drop(second);
+    assert!(is_held(), "the second store took it along");
+}
+
 #[tokio::test]
 async fn the_settings_that_durability_rests_on_are_in_force() {
     let (_dir, store) = open();
