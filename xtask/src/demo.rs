@@ -7,9 +7,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use clap::builder::{PossibleValue, PossibleValuesParser};
+use serde::Deserialize;
 
 use crate::cargo;
 use crate::child;
@@ -28,6 +30,8 @@ struct Demo {
     orders: Option<usize>,
     /// Folders whose files its agents are granted: where they are in the source tree, and where below `data` in the state directory.
     data: &'static [(&'static str, &'static str)],
+    /// Agents that shall remember nothing of the last time: what they have seen already would not be news again.
+    forgetful: &'static [&'static str],
 }
 
 const DEMOS: &[Demo] = &[
@@ -40,6 +44,7 @@ const DEMOS: &[Demo] = &[
         ],
         orders: None,
         data: &[("plugins/ocr/models", "ocr/models")],
+        forgetful: &[],
     },
     Demo {
         name: "report-intelligence",
@@ -50,6 +55,7 @@ const DEMOS: &[Demo] = &[
         ],
         orders: None,
         data: &[],
+        forgetful: &[],
     },
     Demo {
         name: "market-intelligence",
@@ -60,6 +66,7 @@ const DEMOS: &[Demo] = &[
         ],
         orders: None,
         data: &[],
+        forgetful: &[],
     },
     Demo {
         name: "business-intelligence",
@@ -70,6 +77,7 @@ const DEMOS: &[Demo] = &[
         ],
         orders: None,
         data: &[],
+        forgetful: &[],
     },
     Demo {
         name: "market-monitoring",
@@ -83,6 +91,7 @@ const DEMOS: &[Demo] = &[
         ],
         orders: None,
         data: &[],
+        forgetful: &["price-alert", "trading-signal"],
     },
     Demo {
         name: "etl",
@@ -90,6 +99,7 @@ const DEMOS: &[Demo] = &[
         sample: &["--input", r#"{"file":"@made/orders.csv"}"#],
         orders: Some(100_000),
         data: &[],
+        forgetful: &[],
     },
 ];
 
@@ -124,9 +134,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let kennel = build_host(&workspace)?;
     demo.place_data(&workspace)?;
     demo.make(&workspace)?;
+    demo.forget(&kennel, &workspace)?;
     let mut command = demo.command(kennel, &workspace, args)?;
     step(&shown(&command), || {
-        child::run(&mut command).map(|()| "finished")
+        let begun = Instant::now();
+        child::run(&mut command)?;
+        let took = begun.elapsed().as_secs_f64();
+        Ok(match demo.orders.filter(|_| args.input.is_none()) {
+            Some(rows) => format!("finished: {:.0} rows a second", rows as f64 / took),
+            None => "finished".to_owned(),
+        })
     })
 }
 
@@ -196,6 +213,30 @@ impl Demo {
             .collect()
     }
 
+    /// Deletes what its agents keep.
+    fn forget(&self, kennel: &Path, workspace: &Workspace) -> Result<()> {
+        if !state(workspace).join("kennel.db").exists() {
+            return Ok(());
+        }
+        let state = |arguments: &[&str]| {
+            let mut command = child::command(kennel);
+            command.arg("state").args(arguments);
+            command.arg("--state").arg(state(workspace));
+            let output = command.output().context("cannot start `kennel`")?;
+            child::judge("kennel state", output.status)
+                .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+            Ok::<_, anyhow::Error>(output.stdout)
+        };
+        for agent in self.forgetful {
+            let keys: Vec<Key> = serde_json::from_slice(&state(&["list", agent, "--json"])?)
+                .context("`kennel state list` printed something else than JSON")?;
+            for Key { key } in keys {
+                state(&["delete", agent, &key])?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the table that the sample names.
     fn make(&self, workspace: &Workspace) -> Result<()> {
         let Some(rows) = self.orders else {
@@ -219,6 +260,12 @@ impl Demo {
         }
         Ok(())
     }
+}
+
+/// What `kennel state list --json` tells of a key.
+#[derive(Deserialize)]
+struct Key {
+    key: String,
 }
 
 /// The state directory of the demos.
