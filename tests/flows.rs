@@ -63,6 +63,30 @@ fn a_scanned_page_is_read_summarized_searched_and_classified() {
         .run(["run", "flow.yaml", "--json", "--input", &input])
         .exits(0)
         .json();
+    let records = [
+        "runs",
+        "show",
+        report["run"].as_str().expect("an id"),
+        "--records",
+        "--json",
+    ];
+    let records = kennel.run(records).exits(0).json();
+    let read = records
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find_map(|record| {
+            let event = &record["event"];
+            (event["step"] == "ocr").then(|| event["output"]["inline"]["text"].as_str())?
+        });
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let truth = std::fs::read_to_string(page.with_extension("txt")).expect("read");
+    let (read, truth) = (words(read.expect("a text")), words(&truth));
+    let right = 1.0 - strsim::levenshtein(&read, &truth) as f64 / truth.chars().count() as f64;
+    assert!(
+        right >= 0.95,
+        "{right:.4} of the characters are right: {read}"
+    );
     let output = &report["output"];
     let summary = output["summary"].as_str().unwrap_or_default();
     assert!(summary.contains("Kestrel Bay Ferries"), "{report:#}");

@@ -169,6 +169,20 @@ fn approve_parks_a_run_until_a_person_answers() {
     }
 }
 
+#[test]
+fn approve_that_nobody_answers_in_time_takes_its_default_or_fails() {
+    let flow = |default: &str| {
+        format!(
+            "sequential: [{{ approve: 'double?', id: ask, timeout: 10ms{default} }}, {{ {DOUBLE}, with: 21 }}]"
+        )
+    };
+    assert_eq!(gives(&flow(", default: approve"), &json!(null)), 42);
+    for default in [", default: deny", ""] {
+        let report = run(&kennel(&flow(default)), &json!(null));
+        assert_eq!(report["failed-step"], "ask", "{default}: {report:#}");
+    }
+}
+
 // Coordination.
 
 #[test]
@@ -221,6 +235,26 @@ fn load_balanced_a_skill_goes_to_the_agent_that_has_the_least_to_do() {
         steps.filter(|step| step["agent"] == agent).count()
     };
     assert_eq!((asked("slow"), asked("twin")), (2, 2), "{report:#}");
+}
+
+#[test]
+fn load_balanced_who_is_busy_is_asked_for_nothing_more() {
+    let one = |id: &str| format!("{{ skill: sleep, id: {id}, with: {{ sleep: 20 }} }}");
+    let kennel = kennel(&format!(
+        "parallel:
+  - {{ agent: slow, id: busy, with: {{ sleep: 1500 }} }}
+  - sequential: [{{ agent: twin, id: first, with: {{ sleep: 200 }} }}, {}, {}, {}]",
+        one("a"),
+        one("b"),
+        one("c")
+    ));
+    let twin = std::fs::read(kennel.agents().join("slow.wasm")).expect("it is there");
+    let kennel = kennel.file("agents/twin.wasm", crate::harness::touched(twin));
+    let report = run(&kennel, &json!(null));
+    assert_eq!(report["status"], "succeeded", "{report:#}");
+    for id in ["a", "b", "c"] {
+        assert_eq!(step(&report, id)["agent"], "twin", "{report:#}");
+    }
 }
 
 #[test]
@@ -371,6 +405,23 @@ sequential:
 }
 
 #[test]
+fn degradable_on_a_busy_host_the_cheaper_agent_answers() {
+    let flow = "parallel:
+  - { agent: slow, id: busy, with: { sleep: SLEEP } }
+  - sequential:
+      - { agent: slow, id: first, with: { sleep: 200 } }
+      - { agent: trap, id: b, on-error: continue, degrade: { above: 0.4, to: slow }, with: { sleep: 0, note: cheap } }";
+    let asked = |sleep: &str| {
+        let kennel =
+            kennel(&flow.replace("SLEEP", sleep)).settings("[host]\nslots = 2\nin-flight = 2");
+        let report = run(&kennel, &json!(null));
+        step(&report, "b")["trail"]["degraded-to"].clone()
+    };
+    assert_eq!(asked("1500"), "slow", "half of the places are taken");
+    assert_eq!(asked("0"), json!(null), "nobody else is there");
+}
+
+#[test]
 fn a_budget_that_is_used_up_stops_the_run_and_says_which() {
     let kennel = kennel(&format!(
         "budget: {{ calls: 1 }}\nsequential: [{{ {DOUBLE}, id: a }}, {{ {DOUBLE}, id: b }}]"
@@ -453,6 +504,38 @@ fn cancel_stops_a_spinning_agent_within_moments() {
         .run(["runs", "cancel", &run])
         .exits(2)
         .says("has ended already");
+}
+
+#[test]
+fn follow_tells_what_happens_in_a_run_that_another_process_drives() {
+    let kennel = kennel(
+        "sequential: [{ agent: slow, id: one, with: { sleep: 1000, note: x } }, { agent: slow, id: two, with: { sleep: 0, note: done } }]",
+    );
+    let driving = kennel.start(["run", "flow.yaml", "--json"]);
+    let run = until("the run has begun", || {
+        Some(kennel.runs().first()?["run"].as_str()?.to_owned())
+    });
+    let records = kennel.start(["runs", "follow", &run, "--json"]);
+    let followed = kennel.run(["runs", "follow", &run]).exits(0);
+    assert_eq!(followed.stdout.trim(), "done", "{followed}");
+    let followed = followed.says("one").says("two");
+    assert!(!followed.stderr.contains("error"), "{followed}");
+    let records = records.wait().exits(0);
+    let kinds: Vec<Value> = records
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["event"]["type"].clone())
+        .collect();
+    let expected = [
+        "run-started",
+        "step-started",
+        "step-succeeded",
+        "step-started",
+        "step-succeeded",
+        "run-finished",
+    ];
+    assert_eq!(kinds, expected, "{records}");
+    driving.wait().exits(0);
 }
 
 #[test]

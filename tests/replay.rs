@@ -55,6 +55,36 @@ fn every_attempt_of_a_run_is_the_same_when_it_is_executed_again() {
 }
 
 #[test]
+fn what_comes_out_otherwise_is_told_with_output_and_fuel() {
+    let kennel = Kennel::new()
+        .guest("snoop")
+        .settings("[config.snoop]\ncolour = 'red'")
+        .file(
+            "flow.yaml",
+            "kennel: 1\nname: look\nsequential: [{ agent: snoop, id: look, with: { look: [] } }]\n",
+        );
+    let run = kennel.run(["run", "flow.yaml", "--json"]).exits(0).json();
+    let id = run["run"].as_str().expect("an id");
+    kennel.run(["runs", "replay", id]).exits(0);
+    let file = kennel.root().join("kennel.toml");
+    let other = std::fs::read_to_string(&file)
+        .expect("read")
+        .replace("red", "a colour between red and blue");
+    std::fs::write(file, other).expect("written");
+    let report = kennel.run(["runs", "replay", id, "--json"]).exits(1).json();
+    assert_eq!(report["different"], 1, "{report:#}");
+    let detail = report["attempts"][0]["detail"].to_string();
+    assert!(
+        detail.contains("colour") && detail.contains("fuel: "),
+        "{report:#}"
+    );
+    kennel
+        .run(["runs", "replay", id])
+        .exits(1)
+        .says("1 different");
+}
+
+#[test]
 fn a_run_is_replayed_with_its_own_plugins_only() {
     let kennel = kennel();
     let id = run(&kennel);

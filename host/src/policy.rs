@@ -147,7 +147,7 @@ pub fn stack(call: &CallStep, providers: &Providers) -> Result<Arc<dyn Call>, No
         }),
     };
 
-    // Outermost when read from the bottom. The order is these lines, those of `around`, and nothing else; a test pins it.
+    // Outermost when read from the bottom. The order is these lines, those of `around`, and nothing else; `policy/tests.rs` and the tests of batches pin it.
     let inner = match &call.callee {
         Callee::Agent(agent) => {
             let base = providers.bases.get(agent);

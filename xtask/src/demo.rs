@@ -366,6 +366,7 @@ mod tests {
             ],
             orders: None,
             data: &[],
+            forgetful: &[],
         };
         assert_eq!(
             demo.sample(Path::new("plugins"), Path::new("made")),

@@ -4,9 +4,10 @@
 //! in SQLite, on two threads. With `--profile dev` nothing below this crate is compiled a second time: everything there is optimised in
 //! that profile too. `CARGO_PROFILE_DEV_OPT_LEVEL=2` optimises this crate as well.
 //!
-//! It refuses to judge times: machines differ. What it judges holds on any machine.
+//! It refuses to judge times, but for how soon a cancelled agent has stopped: machines differ, and what it judges holds on any.
 
 mod agents;
+mod cancelled;
 mod suspended;
 mod tasks;
 
@@ -27,6 +28,8 @@ fn main() -> ExitCode {
     };
     println!("two worker threads, built {checked}\n");
     let mut kept = suspend(&runtime);
+    println!();
+    kept &= cancel(&runtime);
     println!();
     for tasks in [1_000, 100_000] {
         kept &= put_through(&runtime, tasks);
@@ -60,6 +63,27 @@ fn suspend(runtime: &tokio::runtime::Runtime) -> bool {
     );
     println!("right answers afterwards           {:>9}", seen.answered);
     seen.answered == AGENTS && (1..=MOST_MIB).contains(&seen.during)
+}
+
+/// Says whether agents that spin have stopped soon after somebody asked for it.
+fn cancel(runtime: &tokio::runtime::Runtime) -> bool {
+    use cancelled::{MOST, RUNS};
+    let mut took = runtime
+        .block_on(runtime.spawn(cancelled::measure()))
+        .expect("no panic");
+    took.sort_unstable();
+    let [median, most] = [RUNS / 2, RUNS - 1].map(|nth| took[nth]);
+    println!("spinning agents cancelled          {RUNS:>9}");
+    println!(
+        "median until the run had ended     {:>9} ms",
+        median.as_millis()
+    );
+    println!(
+        "the longest                        {:>9} ms  ≤ {}",
+        most.as_millis(),
+        MOST.as_millis()
+    );
+    most <= MOST
 }
 
 /// Says whether no task was lost.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::script::{Act, House, name, step, told};
 use super::*;
 use crate::failure::FailureKind as F;
+use crate::health::quarantine::FAULTS;
 use crate::plan::Retry;
 use crate::slots::Sizes;
 
@@ -105,6 +106,28 @@ async fn the_order_is_degrade_fallback_cache_retry_breaker_limit() {
         0600 ms  tenth got Text("g"), by steady; flaky 1 breaker-open; steady 1 ok
     "#]]
     .assert_eq(&house.log.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_queues_for_an_agent_that_may_not_be_asked() {
+    let mut house = House::new(1);
+    house.agent("trap", [Act::Fail(F::Trapped); FAULTS as usize]);
+    house.agent("hang", [Act::Hang]);
+    for _ in 0..FAULTS {
+        let trapped = house.stack(&step("trap")).call(house.request("?")).await;
+        assert!(trapped.is_err());
+    }
+    let (hanging, quarantined) = (house.stack(&step("hang")), house.stack(&step("trap")));
+    let refused = async {
+        sleep(Duration::from_millis(1)).await;
+        quarantined.call(house.request("?")).await
+    };
+    // The only place is taken for ever.
+    let ended = tokio::select! {
+        _ = hanging.call(house.request("?")) => panic!("it hangs"),
+        refused = refused => told(&refused),
+    };
+    assert!(ended.ends_with("; trap 1 breaker-open"), "{ended}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -174,7 +174,7 @@ pipeline:
 }
 
 #[test]
-fn a_million_items_do_not_sit_in_the_state() {
+fn items_that_have_ended_do_not_sit_in_the_state_however_many_there_are() {
     let plan = plan(
         "kennel: 1\npipeline: [{ agent: read, pages: true }, { agent: a, each: true, concurrency: 4, output: null }]",
     );
