@@ -1,4 +1,4 @@
-//! `cargo xtask load`: puts the host under load; ends with an error when a task is lost or memory passes its bound.
+//! `cargo xtask load`: puts the host under load; ends with an error when a task is lost, or memory or a cancellation passes its bound.
 //!
 //! In the dev profile, where everything below the host is optimised and has been compiled for the tests already.
 
