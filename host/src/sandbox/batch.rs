@@ -91,22 +91,25 @@ impl Sandbox {
         together.give(results.collect())
     }
 
-    /// Fuel adds up, each task bringing at most its own limit; memory and calls are the least that any of them may have.
+    /// Fuel and calls add up, each task bringing at most its own limit; memory is the least that any of them may have.
     fn bounds_of(&self, requests: &[Request]) -> Bounds {
         let limit = self.plugin.limits.fuel.0;
         let fuel = requests
             .iter()
             .map(|request| request.bounds.fuel.unwrap_or(limit).min(limit));
+        // Each task is one of its own calls, and all of them together are one.
+        let most = self.plugin.limits.calls;
+        let calls = requests.iter().map(|request| {
+            let calls = request.bounds.calls;
+            calls.map_or(most, |calls| calls.saturating_sub(1))
+        });
         Bounds {
             fuel: Some(fuel.fold(0, u64::saturating_add)),
             memory: requests
                 .iter()
                 .filter_map(|request| request.bounds.memory)
                 .min(),
-            calls: requests
-                .iter()
-                .filter_map(|request| request.bounds.calls)
-                .min(),
+            calls: Some(calls.fold(1, u64::saturating_add)),
         }
     }
 }

@@ -82,8 +82,8 @@ impl SqliteStore {
 
     /// Like [`SqliteStore::open`], with other than the usual options.
     pub fn open_with(dir: &Path, options: SqliteOptions) -> Result<Self> {
-        let file = schema::make_files(dir)?;
         let _alone = schema::lock(dir)?;
+        let file = schema::make_file(dir)?;
         let mut connection = schema::connect(&file)?;
         schema::migrate(&mut connection)?;
         Ok(Self {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
+use tokio::sync::RwLock;
 use tokio::time::Instant;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
@@ -32,7 +33,7 @@ pub(in crate::sandbox) struct Quota {
     opened: Opened,
     /// Held for reading by whoever changes anything there and for writing by who walks: so a walk sees no change half done, and none is
     /// forgotten by it.
-    sum: RwLock<Sum>,
+    sum: Arc<RwLock<Sum>>,
     walks: AtomicU64,
     /// No walk begins sooner.
     rested: Mutex<Instant>,
@@ -45,13 +46,25 @@ pub(in crate::sandbox) struct Quota {
 struct Sum {
     bytes: AtomicU64,
     entries: AtomicU64,
+    /// What a walk found to be too much.
+    over: Option<Over>,
 }
 
 impl Sum {
-    fn of(used: Used) -> Self {
+    fn of(used: Used, over: Option<Over>) -> Self {
         Self {
             bytes: used.bytes.into(),
             entries: used.entries.into(),
+            over,
+        }
+    }
+
+    /// What a walk has found. Of what is too much, only so much was counted: nothing may grow until there is less.
+    fn walked(used: Used, limit: Used) -> Self {
+        match used.passes(limit) {
+            false => Self::of(used, None),
+            true if used.entries > limit.entries => Self::of(Used::TOO_MUCH, Some(Over::Entries)),
+            true => Self::of(Used::TOO_MUCH, Some(Over::Bytes)),
         }
     }
 }
@@ -66,7 +79,7 @@ impl Quota {
             },
             roots,
             opened: Opened::default(),
-            sum: RwLock::new(Sum::of(Used::TOO_MUCH)),
+            sum: Arc::new(RwLock::new(Sum::of(Used::TOO_MUCH, None))),
             walks: AtomicU64::new(0),
             rested: Mutex::new(Instant::now()),
             patience: limits.host_call_timeout.0,
@@ -83,50 +96,65 @@ impl Quota {
         change: impl Fn(&Room<'_>) -> io::Result<T> + Send + Sync + 'static,
     ) -> io::Result<T> {
         let change = Arc::new(change);
-        let attempt = || {
+        let attempt = async || {
+            // Waited for here, and not on a thread that others need.
+            let sum = self.sum.clone().read_owned().await;
             let (quota, change) = (self.clone(), change.clone());
-            blocking(move || {
-                let sum = quota.sum.read();
+            let work = move || {
                 let room = Room {
                     sum: &sum,
                     quota: &quota,
                 };
                 (change(&room), quota.walks.load(Ordering::Relaxed))
-            })
+            };
+            blocking(work).await
         };
         match attempt().await? {
-            (Err(error), walks) if error.kind() == ErrorKind::QuotaExceeded => {
-                self.walk_after(walks).await?;
+            (Err(error), walks) if may_fit(&error) && self.walk_after(walks).await? => {
                 attempt().await?.0
             }
             (changed, _) => changed,
         }
     }
 
-    /// Walks the directories, unless somebody has done so since there had been `walks`.
-    async fn walk_after(self: &Arc<Self>, walks: u64) -> io::Result<()> {
+    /// Does `change` on a thread for blocking work while nobody changes anything else.
+    pub(super) async fn change_alone<T: Send + 'static>(
+        &self,
+        change: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let sum = self.sum.clone().write_owned().await;
+        let work = move || {
+            let changed = change();
+            drop(sum);
+            changed
+        };
+        blocking(work).await
+    }
+
+    /// Walks the directories, unless somebody has done so since there had been `walks`. Not when that would take too long to wait for;
+    /// then the answer is `false`.
+    async fn walk_after(self: &Arc<Self>, walks: u64) -> io::Result<bool> {
         if self.walks.load(Ordering::Relaxed) != walks {
-            return Ok(());
+            return Ok(true);
         }
         let rested = *self.rested.lock();
+        if rested.saturating_duration_since(Instant::now()) > self.patience / 2 {
+            return Ok(false);
+        }
         tokio::time::sleep_until(rested).await;
+        let alone = tokio::time::timeout(self.patience, self.sum.clone().write_owned());
+        let mut sum = alone.await.map_err(|_| ErrorKind::TimedOut)?;
         let quota = self.clone();
-        blocking(move || {
-            let sum = quota.sum.try_write_for(quota.patience);
-            let mut sum = sum.ok_or(ErrorKind::TimedOut)?;
+        let work = move || {
             if quota.walks.load(Ordering::Relaxed) != walks {
-                return Ok(());
+                return;
             }
             let begun = std::time::Instant::now();
-            let used = walk(&quota.roots, &quota.opened, quota.limit);
-            // Of what is too much, only so much was counted: nothing may grow until there is less.
-            let over = used.passes(quota.limit);
-            *sum = Sum::of(if over { Used::TOO_MUCH } else { used });
+            *sum = Sum::walked(walk(&quota.roots, &quota.opened, quota.limit), quota.limit);
             quota.walks.fetch_add(1, Ordering::Relaxed);
             *quota.rested.lock() = Instant::now() + rest(begun.elapsed());
-            Ok(())
-        })
-        .await?
+        };
+        blocking(work).await.map(|()| true)
     }
 }
 
@@ -150,18 +178,14 @@ pub(super) struct Room<'a> {
 impl Room<'_> {
     /// Takes as much as the change will need at most.
     pub(super) fn take(&self, need: Used) -> io::Result<()> {
-        let Used { bytes, entries } = self.quota.limit;
-        if !take(&self.sum.bytes, need.bytes, bytes) {
-            let most = Bytes(bytes);
-            return Err(full(format!(
-                "the files would take more than {most}; `limits.files` bounds them all together"
-            )));
+        let limit = self.quota.limit;
+        let full = |by| Err(full(by, limit, !need.passes(limit)));
+        if !take(&self.sum.bytes, need.bytes, limit.bytes) {
+            return full(self.sum.over.unwrap_or(Over::Bytes));
         }
-        if !take(&self.sum.entries, need.entries, entries) {
+        if !take(&self.sum.entries, need.entries, limit.entries) {
             self.sum.bytes.fetch_sub(need.bytes, Ordering::Relaxed);
-            return Err(full(format!(
-                "there would be more than {entries} files, directories and links; `limits.file-count` bounds them"
-            )));
+            return full(self.sum.over.unwrap_or(Over::Entries));
         }
         Ok(())
     }
@@ -181,8 +205,40 @@ fn take(sum: &AtomicU64, need: u64, limit: u64) -> bool {
             .is_ok()
 }
 
-fn full(message: String) -> io::Error {
-    io::Error::new(ErrorKind::QuotaExceeded, message)
+/// Which of the two limits is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Bytes,
+    Entries,
+}
+
+/// There is too little room.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Full {
+    message: String,
+    /// Whether there could be enough, if there were less in the directories.
+    may_fit: bool,
+}
+
+fn full(by: Over, limit: Used, may_fit: bool) -> io::Error {
+    let message = match by {
+        Over::Bytes => format!(
+            "the files would take more than {}; `limits.files` bounds them all together",
+            Bytes(limit.bytes)
+        ),
+        Over::Entries => format!(
+            "there would be more than {} files, directories and links; `limits.file-count` bounds them",
+            limit.entries
+        ),
+    };
+    io::Error::new(ErrorKind::QuotaExceeded, Full { message, may_fit })
+}
+
+/// Whether it was this quota that had too little room, and not that of a file system, and a walk may find more.
+fn may_fit(error: &io::Error) -> bool {
+    let own = error.get_ref().and_then(|own| own.downcast_ref::<Full>());
+    own.is_some_and(|full| full.may_fit)
 }
 
 /// What a guest is told. wasmtime-wasi has no word for a full quota.

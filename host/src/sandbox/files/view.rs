@@ -251,7 +251,7 @@ impl HostDescriptor for Counted<'_> {
         .await
     }
 
-    /// Takes no room, but a walk could miss what moves meanwhile.
+    /// Takes no room, but a walk could miss what moves meanwhile, and a name that goes would be there for who looks and not for who makes it.
     async fn rename_at(
         &mut self,
         fd: Resource<Descriptor>,
@@ -260,17 +260,17 @@ impl HostDescriptor for Counted<'_> {
         new_path: String,
     ) -> FsResult<()> {
         let (from, to) = (self.dir(&fd)?, self.dir(&new_fd)?);
-        self.change(move |here, _| {
+        let renamed = self.quota.change_alone(move || {
+            let mut here = Here::default();
             let (from, to) = (here.dir(&from)?, here.dir(&to)?);
-            let (path, new_path) = (path.clone(), new_path.clone());
-            Ok(now(here.view().rename_at(
+            Ok::<_, io::Error>(now(here.view().rename_at(
                 from.fd(),
                 path,
                 to.fd(),
                 new_path,
             )))
-        })
-        .await
+        });
+        renamed.await.flatten().map_err(|error| self.told(&error))?
     }
 
     fn drop(&mut self, fd: Resource<Descriptor>) -> wasmtime::Result<()> {

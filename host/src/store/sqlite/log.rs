@@ -251,9 +251,11 @@ fn stored(row: &Row<'_>) -> Result<Stored> {
         version,
         body: &body,
     };
-    match row.get::<_, i64>(8)? == i64::from(sum.sum()) {
-        true => Ok(stored),
-        false => Err(damaged("it is not what was written: its checksum differs")),
+    match row.get::<_, Option<i64>>(8)? {
+        Some(written) if written != i64::from(sum.sum()) => {
+            Err(damaged("it is not what was written: its checksum differs"))
+        }
+        _ => Ok(stored),
     }
 }
 

@@ -9,7 +9,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::super::{Result, StoreError};
-use super::{integer, names, natural, sum};
+use super::{integer, names};
+
+/// The name of the file.
+const FILE: &str = "kennel.db";
 
 /// The steps from an empty file to the present format; `user_version` says how many were taken. Never change one that was released.
 pub(super) const STEPS: &[&str] = &[
@@ -129,45 +132,36 @@ pub(super) const STEPS: &[&str] = &[
         (SELECT count(*), coalesce(sum(size), 0) FROM kv_past WHERE kv_past.ns = kv_used.ns);
 ",
     "
-    -- The checksum of each record; those that are there already get theirs by `add_sums`.
-    ALTER TABLE events ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+    -- The checksum of each record. Those that were written before, or by a kennel that knows of none, have none.
+    ALTER TABLE events ADD COLUMN sum INTEGER;
 ",
 ];
-/// The format from which on records have checksums.
-const SUMS: i64 = 5;
 
-/// Makes the directory and an empty file in it, both for their owner only, and says where the file is. SQLite gives its side files
-/// the mode of the main one.
+/// Makes the directory, for its owner only, and lets one store at a time be opened in it, until what is returned is dropped. Without it
+/// two that switch a new file to its write-ahead log together may both be refused: SQLite does not wait there, since each would wait for
+/// the other.
+pub(super) fn lock(dir: &Path) -> Result<File> {
+    make_dir(dir).map_err(|error| unavailable(&dir.join(FILE), &error))?;
+    let lock = File::open(dir).and_then(|file| file.lock().map(|()| file));
+    lock.map_err(|error| unavailable(dir, &error))
+}
+
+/// Makes an empty file in the directory, for its owner only, and says where it is; the directory must be locked. SQLite gives its side
+/// files the mode of the main one.
 ///
 /// A file that is there is not opened. When a process closes a file, the system takes away all locks that it has on it, through whatever
 /// descriptor: another store of this process would go on without, and other processes would remove the write-ahead log under it.
-pub(super) fn make_files(dir: &Path) -> Result<PathBuf> {
-    let file = dir.join("kennel.db");
-    make_dir(dir)
-        .and_then(|()| match file.exists() {
-            true => Ok(()),
-            false => make_file(dir, &file),
-        })
-        .map_err(|error| unavailable(&file, &error))?;
-    Ok(file)
-}
-
-fn make_file(dir: &Path, file: &Path) -> io::Result<()> {
-    // First: who finds the file knows that its directory stays.
-    names::keep(dir)?;
-    let mut options = OpenOptions::new();
-    match options.write(true).create_new(true).mode(0o600).open(file) {
-        // Another was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.map(drop),
+pub(super) fn make_file(dir: &Path) -> Result<PathBuf> {
+    let file = dir.join(FILE);
+    if !file.exists() {
+        // First: who finds the file knows that its directory stays.
+        let made = names::keep(dir).and_then(|()| {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600).open(&file)
+        });
+        made.map_err(|error| unavailable(&file, &error))?;
     }
-}
-
-/// Lets one process at a time open the store, until what is returned is dropped. Without it two that switch a new file to its
-/// write-ahead log together may both be refused: SQLite does not wait there, since each would wait for the other.
-pub(super) fn lock(dir: &Path) -> Result<File> {
-    let lock = File::open(dir).and_then(|file| file.lock().map(|()| file));
-    lock.map_err(|error| unavailable(dir, &error))
+    Ok(file)
 }
 
 /// Makes a directory, and those above it, for their owner only.
@@ -211,34 +205,10 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     for step in left {
         tx.execute_batch(step)?;
     }
-    if taken < SUMS {
-        add_sums(&tx)?;
-    }
     if !left.is_empty() {
         tx.pragma_update(None, "user_version", integer(known as u64))?;
     }
     tx.commit()?;
-    Ok(())
-}
-
-/// Gives a checksum to every record.
-fn add_sums(tx: &Connection) -> Result<()> {
-    let mut rows = tx.prepare("SELECT gseq, run, lane, rev, id, at, version, body FROM events")?;
-    let mut rows = rows.query([])?;
-    let mut set = tx.prepare("UPDATE events SET sum = ?2 WHERE gseq = ?1")?;
-    while let Some(row) = rows.next()? {
-        let text = |column| row.get::<_, String>(column);
-        let sum = sum::Row {
-            run: &text(1)?,
-            lane: &text(2)?,
-            rev: natural(row.get(3)?)?,
-            id: &text(4)?,
-            at: &text(5)?,
-            version: row.get(6)?,
-            body: &text(7)?,
-        };
-        set.execute((row.get::<_, i64>(0)?, sum.sum()))?;
-    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynOutputStream, FsResult, StreamError};
 
+use super::super::walk::Used;
 use super::{REST, rest};
 use crate::call::{Notice, Observer};
 use crate::limits::Limits;
@@ -559,4 +560,28 @@ async fn a_change_that_hangs_makes_the_others_fail_and_not_wait_for_ever() {
     held.wait();
     hangs.await.expect("it goes on");
     assert_eq!(task.create("data/file").await.err(), None);
+}
+
+#[tokio::test]
+async fn what_can_never_fit_makes_nobody_walk() {
+    let agent = Agent::new();
+    let mut task = agent.task();
+    let file = task.create("data/file").await.expect("made");
+    let walks = || agent.files.quota.walks.load(Ordering::Relaxed);
+    let before = walks();
+    for size in [64 * KIB + 1, 1 << 40, u64::MAX] {
+        assert_eq!(task.set_size(&file, size).await, Err(ErrorCode::Quota));
+    }
+    assert_eq!(walks(), before);
+}
+
+#[tokio::test]
+async fn the_limit_that_is_named_is_the_one_that_is_met() {
+    let agent = Agent::new();
+    for name in 0..21 {
+        fs::write(agent.path(&format!("data/{name}")), "").expect("written");
+    }
+    let growing = agent.files.quota.change(|room| room.take(Used::bytes(1)));
+    let error = growing.await.expect_err("nothing may grow").to_string();
+    assert!(error.contains("`limits.file-count`"), "{error}");
 }

@@ -216,23 +216,21 @@ async fn a_record_that_cannot_be_read_is_named_and_never_skipped() {
 }
 
 #[tokio::test]
-async fn records_from_before_there_were_checksums_get_theirs() {
+async fn records_from_before_there_were_checksums_are_read_without() {
     let (dir, store) = open();
     let lane = new_lane();
     let records = [run_started("f"), step_started(1), run_succeeded()];
-    append(&store, lane, 0, &records).await.unwrap();
+    append(&store, lane, 0, &records[..2]).await.unwrap();
     drop(store);
     raw(&dir)
         .execute_batch("ALTER TABLE events DROP COLUMN sum; PRAGMA user_version = 4")
         .unwrap();
     let store = SqliteStore::open(dir.path()).unwrap();
+    append(&store, lane, 2, &records[2..]).await.unwrap();
     let read = store.log().replay(lane.run).await.unwrap();
     assert!(read.into_iter().map(|stored| stored.record).eq(records));
     raw(&dir)
-        .execute(
-            "UPDATE events SET at = '2026-01-01T00:00:00Z' WHERE rev = 3",
-            [],
-        )
+        .execute("UPDATE events SET at = '2026-01-01T00:00:00Z'", [])
         .unwrap();
     let changed = store.log().replay(lane.run).await;
     assert!(
