@@ -1,18 +1,21 @@
 //! The book of health: what is known about agents, kept in the store, so that the next process goes on where this one was.
 //!
 //! Several processes write into one book: each adds what it has counted since it wrote last, and the last one says how things stand.
-//! Nothing of it may ever hold up or fail a task, so a store that does not answer in time is left alone.
+//! Nothing of it may ever hold up or fail a task, so a store that does not answer in time is left alone. When to write is not decided
+//! here.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 
+use super::patience::{Trouble, in_time};
 use super::quarantine::{Kept, Quarantine};
+use super::release::{self, Releases};
 use super::{Health, LastFailure, Recent, State, Tally};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AgentName, Digest};
@@ -27,12 +30,10 @@ const QUOTA: KvQuota = KvQuota {
 };
 /// The format of a page. A newer one is left as it is.
 const VERSION: u32 = 1;
-/// How long the store may take for the whole book.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a page is tried when others write it at the same time.
 const TRIES: usize = 16;
-/// How often a long run writes.
-const EVERY: Duration = Duration::from_secs(30);
+/// Pages that are written at the same time: the store makes one commit of them.
+const AT_ONCE: usize = 16;
 /// Bytes of the last failure's message that are kept.
 const MESSAGE: usize = 1 << 10;
 
@@ -52,6 +53,8 @@ pub struct Book {
     pages: ArcSwap<Vec<Page>>,
     /// Held while pages are written: an old one must not be written over a new version's.
     writing: tokio::sync::Mutex<()>,
+    reading: Trouble,
+    keeping: Trouble,
 }
 
 impl Book {
@@ -61,9 +64,16 @@ impl Book {
             backend,
             pages: ArcSwap::from_pointee(pages),
             writing: tokio::sync::Mutex::default(),
+            reading: Trouble::default(),
+            keeping: Trouble::default(),
         };
         book.recall(|_| true).await;
         book
+    }
+
+    /// The agents as they are now.
+    pub fn pages(&self) -> Arc<Vec<Page>> {
+        self.pages.load_full()
     }
 
     /// Goes on with these agents. What others did is written a last time: from now on their plugins are of the past, and what tasks of
@@ -84,19 +94,47 @@ impl Book {
     async fn recall(&self, which: impl Fn(&Page) -> bool) {
         let pages = self.pages.load_full();
         let reading = async {
+            let kv = self.backend.kv();
+            // The words first: what is said from here on is heard later.
+            let said = release::read(kv).await?;
             for page in pages.iter().filter(|page| which(page)) {
-                match read(self.backend.kv(), page).await {
-                    Ok(Found {
-                        page: Some(found), ..
-                    }) => page.health.restore(&found),
-                    Ok(_) => {}
-                    Err(error) => return tracing::warn!(%error, "the agents' health is not known"),
-                }
+                let found = read(kv, page).await?.page;
+                page.health.restore(found.as_ref(), said.of(&page.agent));
             }
+            Ok(())
         };
-        if tokio::time::timeout(PATIENCE, reading).await.is_err() {
-            tracing::warn!("the agents' health is not known: the store did not answer in time");
+        let read = in_time(reading).await;
+        self.reading.said(read, "the agents' health is not known");
+    }
+
+    /// Lets the agents through of which somebody has said so since this was asked last. Bounded in time.
+    pub async fn hear(&self) {
+        let said = in_time(release::read(self.backend.kv())).await;
+        let said = said.map(|said| self.obey(&said));
+        self.reading
+            .said(said, "nobody knows who is to be released");
+    }
+
+    fn obey(&self, said: &Releases) {
+        for page in self.pages.load().iter() {
+            page.health.obey(said.of(&page.agent));
         }
+    }
+
+    /// Ends the quarantine of `agent`: here, in the book, and for every process that hears of it.
+    ///
+    /// # Errors
+    /// When the word could not be left in the store.
+    pub async fn release(&self, agent: &AgentName) -> Result<(), StoreError> {
+        let kv = self.backend.kv();
+        let said = in_time(async {
+            release::leave(kv, agent).await?;
+            release::read(kv).await
+        });
+        self.obey(&said.await?);
+        // The word is enough: who opens a page that is older than it lets the agent through.
+        self.save().await;
+        Ok(())
     }
 
     /// Writes what was counted since it was written last.
@@ -109,26 +147,14 @@ impl Book {
     async fn write_all(&self) {
         let pages = self.pages.load_full();
         let saving = async {
-            for page in pages.iter() {
-                if let Err(error) = self.write(page).await {
-                    return tracing::warn!(%error, "the agents' health was not kept");
-                }
-            }
+            // All are tried: one that is given up half way might be counted twice.
+            let writing: Vec<_> = pages.iter().map(|page| self.write(page)).collect();
+            let writing = stream::iter(writing).buffer_unordered(AT_ONCE);
+            let written: Vec<_> = writing.collect().await;
+            written.into_iter().collect()
         };
-        if tokio::time::timeout(PATIENCE, saving).await.is_err() {
-            tracing::warn!("the agents' health was not kept: the store did not answer in time");
-        }
-    }
-
-    /// Writes now and then, until what is returned is dropped.
-    pub fn keep_saving(self: &Arc<Self>) -> AbortOnDropHandle<()> {
-        let book = self.clone();
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(EVERY).await;
-                book.save().await;
-            }
-        }))
+        let kept = in_time(saving).await;
+        self.keeping.said(kept, "the agents' health was not kept");
     }
 
     async fn write(&self, page: &Page) -> Result<(), StoreError> {
@@ -225,6 +251,9 @@ struct Written {
     quarantined_until: Option<Timestamp>,
     recent: Option<(f64, f64)>,
     last_failure: Option<(Timestamp, Failure)>,
+    /// The last word of a release that was known.
+    #[serde(default)]
+    released: u64,
 }
 
 impl Written {
@@ -249,6 +278,7 @@ impl Written {
             quarantines: trips,
             quarantined_until: left.map(until),
             recent: state.recent.map(|recent| (recent.micros, recent.success)),
+            released: state.released,
             last_failure: state.last_failure.as_ref().map(|last| {
                 let mut failure = last.failure.clone();
                 failure.message = failure.message.chars().take(MESSAGE).collect();
@@ -273,7 +303,12 @@ impl Written {
 }
 
 impl Health {
-    fn restore(&self, found: &Written) {
+    /// Goes on from what was found, if anything was. `said` is the last word that the agent is to be let through.
+    fn restore(&self, found: Option<&Written>, said: u64) {
+        let Some(found) = found else {
+            self.known.state.lock().released = said;
+            return;
+        };
         let now = Timestamp::now();
         let left = found.quarantined_until.map(|until| {
             Duration::try_from(until.duration_since(now)).unwrap_or_default() // over already
@@ -289,7 +324,11 @@ impl Health {
         };
         let mut state = self.known.state.lock();
         state.total.add(&tally);
-        state.quarantine = Quarantine::restored(kept, Instant::now());
+        state.released = said.max(found.released);
+        state.quarantine = match found.released < said {
+            true => Quarantine::default(),
+            false => Quarantine::restored(kept, Instant::now()),
+        };
         state.recent = found
             .recent
             .filter(sound)
@@ -335,7 +374,7 @@ async fn read(kv: &dyn Kv, page: &Page) -> Result<Found, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::super::quarantine::FAULTS;
-    use super::super::tests::task;
+    use super::super::tests::{end, request, task};
     use super::*;
     use crate::limits::Limits;
     use crate::store::Backend as _;
@@ -407,6 +446,72 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_release_reaches_who_drives_and_who_opens_the_book_later_whoever_writes_last() {
+        let store = MemoryStore::new();
+        let mut late = None;
+        let traps = |health: &Arc<Health>| {
+            for _ in 0..FAULTS {
+                task(health, 1, Some(FailureKind::Trapped));
+            }
+        };
+        let driver = process(&store, "v1", |health| {
+            late = health.admit(&request(), None).ok();
+            traps(health);
+        })
+        .await;
+        let driven = driver.pages()[0].health.clone();
+        let operator = process(&store, "v1", |_| ()).await;
+        let agent = operator.pages()[0].agent.clone();
+        operator.release(&agent).await.expect("the word is left");
+        assert_eq!(seen(&store, "v1").await.refused, None);
+
+        // The driver has not heard of it, and writes once more.
+        let late = late.expect("it was let through before the faults");
+        late.saw(&[end(1, None)]);
+        driver.save().await;
+        assert!(driven.refuses().is_some());
+        assert_eq!(seen(&store, "v1").await.refused, None, "the word is newer");
+        driver.hear().await;
+        assert_eq!(driven.refuses(), None);
+        assert_eq!(driven.shut(), None);
+
+        // An old word says nothing about the next quarantine.
+        traps(&driven);
+        driver.hear().await;
+        driver.save().await;
+        assert!(driven.refuses().is_some());
+        assert!(seen(&store, "v1").await.refused.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_word_that_was_damaged_says_nothing_and_the_next_one_is_heard() {
+        let store = MemoryStore::new();
+        let book = process(&store, "v1", |_| ()).await;
+        let page = &book.pages()[0];
+        book.release(&page.agent).await.expect("the word is left");
+        let value = KvValue {
+            format: "json".into(),
+            bytes: "[".into(),
+        };
+        let quota = KvQuota {
+            keys: 1,
+            bytes: 100,
+        };
+        let by = KvBy::default();
+        let put = store
+            .kv()
+            .cas(".releases", "agents", Expect::Any, Some(value), quota, &by);
+        put.await.expect("it is written");
+        for _ in 0..FAULTS {
+            task(&page.health, 1, Some(FailureKind::Trapped));
+        }
+        book.hear().await;
+        assert!(page.health.refuses().is_some());
+        book.release(&page.agent).await.expect("the word is left");
+        assert_eq!(page.health.refuses(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn plugins_that_go_are_written_a_last_time_and_those_that_stay_go_on() {
         let store = MemoryStore::new();
         let book = process(&store, "v1", |health| task(health, 1, None)).await;
@@ -440,6 +545,8 @@ mod tests {
             backend: Arc::new(MemoryStore::with_faults(7, faults)),
             pages: ArcSwap::from_pointee(vec![page("v1")]),
             writing: tokio::sync::Mutex::default(),
+            reading: Trouble::default(),
+            keeping: Trouble::default(),
         };
         task(&book.pages.load()[0].health, 1, None);
         book.save().await;
