@@ -62,6 +62,10 @@ struct State {
     fresh: Tally,
     /// Whether there is anything to write.
     changed: bool,
+    /// What was written, and nobody knows whether it arrived.
+    doubts: Vec<book::Doubt>,
+    /// How often it was tried to write.
+    writes: u64,
     quarantine: Quarantine,
     /// The last word that it is to be let through.
     released: u64,

@@ -18,7 +18,7 @@ use super::quarantine::{Kept, Quarantine};
 use super::release::{self, Releases};
 use super::{Health, LastFailure, Recent, State, Tally};
 use crate::failure::{Failure, FailureKind};
-use crate::id::{AgentName, Digest};
+use crate::id::{AgentName, Digest, RunId};
 use crate::store::{Expect, Kv, KvBy, KvCas, KvQuota, KvValue, Rev, SharedBackend, StoreError};
 
 /// No agent can have this name, so none can read or write here.
@@ -34,6 +34,10 @@ const VERSION: u32 = 1;
 const TRIES: usize = 16;
 /// Pages that are written at the same time: the store makes one commit of them.
 const AT_ONCE: usize = 16;
+/// Writers that a page remembers, so that none of them adds the same twice.
+const HANDS: usize = 16;
+/// Writes of which nobody knows whether they arrived, and that are kept apart. With more than that something may be counted twice.
+const DOUBTS: usize = 8;
 /// Bytes of the last failure's message that are kept.
 const MESSAGE: usize = 1 << 10;
 
@@ -50,6 +54,8 @@ pub struct Page {
 /// The agents of this process, and where their health is kept.
 pub struct Book {
     backend: SharedBackend,
+    /// Tells its writes from those of others.
+    process: RunId,
     pages: ArcSwap<Vec<Page>>,
     /// Held while pages are written: an old one must not be written over a new version's.
     writing: tokio::sync::Mutex<()>,
@@ -62,6 +68,7 @@ impl Book {
     pub async fn open(backend: SharedBackend, pages: Vec<Page>) -> Self {
         let book = Self {
             backend,
+            process: RunId::generate(), // unique
             pages: ArcSwap::from_pointee(pages),
             writing: tokio::sync::Mutex::default(),
             reading: Trouble::default(),
@@ -158,7 +165,7 @@ impl Book {
     }
 
     async fn write(&self, page: &Page) -> Result<(), StoreError> {
-        let Some(fresh) = Fresh::take(&page.health) else {
+        let Some(mut fresh) = Fresh::take(&page.health) else {
             return Ok(());
         };
         let kv = self.backend.kv();
@@ -171,11 +178,14 @@ impl Book {
             if newer {
                 return Ok(());
             }
-            let written = fresh.over(found, page);
+            let written = fresh.over(found, page, self.process);
             let key = page.agent.as_str();
             let by = KvBy::default();
             let cas = kv.cas(NAMESPACE, key, Expect::Rev(rev), Some(written), QUOTA, &by);
-            match cas.await? {
+            fresh.sent = true;
+            let answer = cas.await?;
+            fresh.sent = false;
+            match answer {
                 KvCas::Committed(_) => {
                     fresh.keep();
                     return Ok(());
@@ -189,29 +199,55 @@ impl Book {
     }
 }
 
+/// What was sent to the store as this write of its process, and may have arrived.
+pub(super) struct Doubt {
+    write: u64,
+    tally: Tally,
+}
+
 /// What a health has counted since it was written last. Goes back when it could not be written, or when nobody waits for it any more.
 struct Fresh<'h> {
     health: &'h Health,
+    write: u64,
     tally: Option<Tally>,
+    /// Whether it is on its way, and may arrive although nobody hears of it.
+    sent: bool,
 }
 
 impl<'h> Fresh<'h> {
     fn take(health: &'h Health) -> Option<Self> {
         let mut state = health.known.state.lock();
         let changed = std::mem::take(&mut state.changed);
-        changed.then(|| Self {
-            health,
-            tally: Some(std::mem::take(&mut state.fresh)),
+        changed.then(|| {
+            state.writes += 1;
+            Self {
+                health,
+                write: state.writes,
+                tally: Some(std::mem::take(&mut state.fresh)),
+                sent: false,
+            }
         })
     }
 
-    /// The page with this added.
-    fn over(&self, found: Option<Written>, page: &Page) -> KvValue {
-        let mut tally = found.map(|found| found.tally()).unwrap_or_default();
-        if let Some(fresh) = &self.tally {
-            tally.add(fresh);
+    /// The page with this added, and whatever did not arrive before.
+    fn over(&self, found: Option<Written>, page: &Page, process: RunId) -> KvValue {
+        let mut tally = found.as_ref().map(Written::tally).unwrap_or_default();
+        let mut hands = found.map(|found| found.hands).unwrap_or_default();
+        let arrived = hands.iter().find(|(of, _)| *of == process);
+        let arrived = arrived.map_or(0, |(_, write)| *write);
+        hands.retain(|(of, _)| *of != process);
+        hands.push((process, self.write));
+        hands.drain(..hands.len().saturating_sub(HANDS));
+
+        let state = self.health.known.state.lock();
+        let lost = state.doubts.iter().filter(|doubt| doubt.write > arrived);
+        for more in lost.map(|doubt| &doubt.tally).chain(&self.tally) {
+            tally.add(more);
         }
-        let written = Written::of(page.plugin, &tally, &self.health.known.state.lock());
+        let written = Written {
+            hands,
+            ..Written::of(page.plugin, &tally, &state)
+        };
         KvValue {
             format: "json".to_owned(),
             bytes: serde_json::json!(written).to_string().into(),
@@ -220,6 +256,7 @@ impl<'h> Fresh<'h> {
 
     fn keep(mut self) {
         self.tally = None;
+        self.health.known.state.lock().doubts.clear();
     }
 }
 
@@ -227,8 +264,13 @@ impl Drop for Fresh<'_> {
     fn drop(&mut self) {
         if let Some(tally) = self.tally.take() {
             let mut state = self.health.known.state.lock();
-            state.fresh.add(&tally);
             state.changed = true;
+            if self.sent && state.doubts.len() < DOUBTS {
+                let write = self.write;
+                state.doubts.push(Doubt { write, tally });
+            } else {
+                state.fresh.add(&tally);
+            }
         }
     }
 }
@@ -254,6 +296,9 @@ struct Written {
     /// The last word of a release that was known.
     #[serde(default)]
     released: u64,
+    /// Who wrote here last, the latest at the end, and which of its writes that was.
+    #[serde(default)]
+    hands: Vec<(RunId, u64)>,
 }
 
 impl Written {
@@ -279,6 +324,7 @@ impl Written {
             quarantined_until: left.map(until),
             recent: state.recent.map(|recent| (recent.micros, recent.success)),
             released: state.released,
+            hands: Vec::new(),
             last_failure: state.last_failure.as_ref().map(|last| {
                 let mut failure = last.failure.clone();
                 failure.message = failure.message.chars().take(MESSAGE).collect();
@@ -543,6 +589,7 @@ mod tests {
         };
         let book = Book {
             backend: Arc::new(MemoryStore::with_faults(7, faults)),
+            process: RunId::generate(),
             pages: ArcSwap::from_pointee(vec![page("v1")]),
             writing: tokio::sync::Mutex::default(),
             reading: Trouble::default(),
@@ -557,6 +604,42 @@ mod tests {
         };
         book.save().await;
         assert_eq!(seen(&store, "v1").await.tally.completed(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_arrived_although_its_answer_was_lost_is_counted_once() {
+        let faults = Faults {
+            unavailable: 0.2,
+            lost_answer: 0.5,
+            ..Faults::default()
+        };
+        for seed in 0..20 {
+            let store = MemoryStore::with_faults(seed, faults);
+            let books = [
+                process(&store, "v1", |_| ()).await,
+                process(&store, "v1", |_| ()).await,
+            ];
+            for _ in 0..10 {
+                for book in &books {
+                    task(&book.pages()[0].health, 1, None);
+                    book.save().await;
+                }
+            }
+            let counted = || async {
+                for book in &books {
+                    book.save().await;
+                }
+                let wrote = |book: &Book| !book.pages()[0].health.known.state.lock().changed;
+                books.iter().all(wrote)
+            };
+            while !counted().await {}
+            let found = loop {
+                if let Ok(found) = read(store.kv(), &page("v1")).await {
+                    break found.page.expect("it was written");
+                }
+            };
+            assert_eq!(found.tally().completed(), 20, "seed {seed}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
