@@ -4,22 +4,20 @@
 //! Nothing of it may ever hold up or fail a task, so a store that does not answer in time is left alone. When to write is not decided
 //! here.
 
+mod page;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt as _, stream};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
+pub(super) use self::page::Doubt;
+use self::page::{Found, Fresh, read};
+use super::Health;
 use super::patience::{Trouble, in_time};
-use super::quarantine::{Kept, Quarantine};
 use super::release::{self, Releases};
-use super::{Health, LastFailure, Recent, State, Tally};
-use crate::failure::{Failure, FailureKind};
 use crate::id::{AgentName, Digest, RunId};
-use crate::store::{Expect, Kv, KvBy, KvCas, KvQuota, KvValue, Rev, SharedBackend, StoreError};
+use crate::store::{Expect, KvBy, KvCas, KvQuota, SharedBackend, StoreError};
 
 /// No agent can have this name, so none can read or write here.
 pub const NAMESPACE: &str = ".health";
@@ -28,18 +26,10 @@ const QUOTA: KvQuota = KvQuota {
     keys: 10_000,
     bytes: 256 << 20,
 };
-/// The format of a page. A newer one is left as it is.
-const VERSION: u32 = 1;
 /// How often a page is tried when others write it at the same time.
 const TRIES: usize = 16;
 /// Pages that are written at the same time: the store makes one commit of them.
 const AT_ONCE: usize = 16;
-/// Writers that a page remembers, so that none of them adds the same twice.
-const HANDS: usize = 16;
-/// Writes of which nobody knows whether they arrived, and that are kept apart. With more than that something may be counted twice.
-const DOUBTS: usize = 8;
-/// Bytes of the last failure's message that are kept.
-const MESSAGE: usize = 1 << 10;
 
 /// An agent whose health is kept. A new version of its plugin begins anew: what the old one did says nothing about it.
 pub struct Page {
@@ -199,232 +189,15 @@ impl Book {
     }
 }
 
-/// What was sent to the store as this write of its process, and may have arrived.
-pub(super) struct Doubt {
-    write: u64,
-    tally: Tally,
-}
-
-/// What a health has counted since it was written last. Goes back when it could not be written, or when nobody waits for it any more.
-struct Fresh<'h> {
-    health: &'h Health,
-    write: u64,
-    tally: Option<Tally>,
-    /// Whether it is on its way, and may arrive although nobody hears of it.
-    sent: bool,
-}
-
-impl<'h> Fresh<'h> {
-    fn take(health: &'h Health) -> Option<Self> {
-        let mut state = health.known.state.lock();
-        let changed = std::mem::take(&mut state.changed);
-        changed.then(|| {
-            state.writes += 1;
-            Self {
-                health,
-                write: state.writes,
-                tally: Some(std::mem::take(&mut state.fresh)),
-                sent: false,
-            }
-        })
-    }
-
-    /// The page with this added, and whatever did not arrive before.
-    fn over(&self, found: Option<Written>, page: &Page, process: RunId) -> KvValue {
-        let mut tally = found.as_ref().map(Written::tally).unwrap_or_default();
-        let mut hands = found.map(|found| found.hands).unwrap_or_default();
-        let arrived = hands.iter().find(|(of, _)| *of == process);
-        let arrived = arrived.map_or(0, |(_, write)| *write);
-        hands.retain(|(of, _)| *of != process);
-        hands.push((process, self.write));
-        hands.drain(..hands.len().saturating_sub(HANDS));
-
-        let state = self.health.known.state.lock();
-        let lost = state.doubts.iter().filter(|doubt| doubt.write > arrived);
-        for more in lost.map(|doubt| &doubt.tally).chain(&self.tally) {
-            tally.add(more);
-        }
-        let written = Written {
-            hands,
-            ..Written::of(page.plugin, &tally, &state)
-        };
-        KvValue {
-            format: "json".to_owned(),
-            bytes: serde_json::json!(written).to_string().into(),
-        }
-    }
-
-    fn keep(mut self) {
-        self.tally = None;
-        self.health.known.state.lock().doubts.clear();
-    }
-}
-
-impl Drop for Fresh<'_> {
-    fn drop(&mut self) {
-        if let Some(tally) = self.tally.take() {
-            let mut state = self.health.known.state.lock();
-            state.changed = true;
-            if self.sent && state.doubts.len() < DOUBTS {
-                let write = self.write;
-                state.doubts.push(Doubt { write, tally });
-            } else {
-                state.fresh.add(&tally);
-            }
-        }
-    }
-}
-
-/// A page as it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Written {
-    version: u32,
-    plugin: Digest,
-    written: Timestamp,
-    succeeded: u64,
-    failed: std::collections::BTreeMap<FailureKind, u64>,
-    queue_us: u64,
-    fuel: u64,
-    /// HdrHistogram's V2 encoding, in hexadecimal.
-    latency: String,
-    faults: u32,
-    quarantines: u32,
-    quarantined_until: Option<Timestamp>,
-    recent: Option<(f64, f64)>,
-    last_failure: Option<(Timestamp, Failure)>,
-    /// The last word of a release that was known.
-    #[serde(default)]
-    released: u64,
-    /// Who wrote here last, the latest at the end, and which of its writes that was.
-    #[serde(default)]
-    hands: Vec<(RunId, u64)>,
-}
-
-impl Written {
-    fn of(plugin: Digest, tally: &Tally, state: &State) -> Self {
-        let now = Timestamp::now();
-        let Kept {
-            faults,
-            trips,
-            left,
-        } = state.quarantine.kept(Instant::now());
-        let until = |left| now.saturating_add(left).unwrap_or(Timestamp::MAX);
-        Self {
-            version: VERSION,
-            plugin,
-            written: now,
-            succeeded: tally.succeeded,
-            failed: tally.failed.clone(),
-            queue_us: tally.queue_us,
-            fuel: tally.fuel,
-            latency: hex::encode(tally.encoded()),
-            faults,
-            quarantines: trips,
-            quarantined_until: left.map(until),
-            recent: state.recent.map(|recent| (recent.micros, recent.success)),
-            released: state.released,
-            hands: Vec::new(),
-            last_failure: state.last_failure.as_ref().map(|last| {
-                let mut failure = last.failure.clone();
-                failure.message = failure.message.chars().take(MESSAGE).collect();
-                (last.at, failure)
-            }),
-        }
-    }
-
-    fn tally(&self) -> Tally {
-        let mut tally = Tally {
-            succeeded: self.succeeded,
-            failed: self.failed.clone(),
-            queue_us: self.queue_us,
-            fuel: self.fuel,
-            ..Tally::default()
-        };
-        if !hex::decode(&self.latency).is_ok_and(|bytes| tally.decode(&bytes)) {
-            tracing::warn!("the latencies that were kept cannot be read; they begin anew");
-        }
-        tally
-    }
-}
-
-impl Health {
-    /// Goes on from what was found, if anything was. `said` is the last word that the agent is to be let through.
-    fn restore(&self, found: Option<&Written>, said: u64) {
-        let Some(found) = found else {
-            self.known.state.lock().released = said;
-            return;
-        };
-        let now = Timestamp::now();
-        let left = found.quarantined_until.map(|until| {
-            Duration::try_from(until.duration_since(now)).unwrap_or_default() // over already
-        });
-        let kept = Kept {
-            faults: found.faults,
-            trips: found.quarantines,
-            left,
-        };
-        let tally = found.tally();
-        let sound = |(micros, success): &(f64, f64)| {
-            micros.is_finite() && *micros >= 0.0 && (0.0..=1.0).contains(success)
-        };
-        let mut state = self.known.state.lock();
-        state.total.add(&tally);
-        state.released = said.max(found.released);
-        state.quarantine = match found.released < said {
-            true => Quarantine::default(),
-            false => Quarantine::restored(kept, Instant::now()),
-        };
-        state.recent = found
-            .recent
-            .filter(sound)
-            .map(|(micros, success)| Recent { micros, success });
-        state.last_failure = found
-            .last_failure
-            .clone()
-            .map(|(at, failure)| LastFailure { failure, at });
-    }
-}
-
-/// What stands in the store: the page when it is about this plugin, and where it stands.
-struct Found {
-    page: Option<Written>,
-    rev: Rev,
-    /// A newer kennel wrote it.
-    newer: bool,
-}
-
-async fn read(kv: &dyn Kv, page: &Page) -> Result<Found, StoreError> {
-    let Some(entry) = kv.get(NAMESPACE, page.agent.as_str()).await? else {
-        return Ok(Found {
-            page: None,
-            rev: Rev::NONE,
-            newer: false,
-        });
-    };
-    #[derive(Deserialize)]
-    struct Version {
-        version: u32,
-    }
-    let bytes = &entry.value.bytes;
-    let version = serde_json::from_slice::<Version>(bytes).map(|found| found.version);
-    // What cannot be read begins anew.
-    let written = serde_json::from_slice::<Written>(bytes).ok();
-    Ok(Found {
-        page: written.filter(|written| written.plugin == page.plugin && written.version == VERSION),
-        rev: entry.rev,
-        newer: version.is_ok_and(|version| version > VERSION),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::quarantine::FAULTS;
     use super::super::tests::{end, request, task};
     use super::*;
+    use crate::failure::FailureKind;
     use crate::limits::Limits;
-    use crate::store::Backend as _;
     use crate::store::memory::{Faults, MemoryStore};
+    use crate::store::{Backend as _, KvValue};
 
     fn page(plugin: &str) -> Page {
         Page {
