@@ -19,6 +19,7 @@ mod capabilities;
 mod sandbox;
 
 mod events;
+mod health;
 mod recovery;
 mod reload;
 mod replay;

@@ -48,6 +48,12 @@ fn count(kennel: &Kennel, key: &str) -> i64 {
         .unwrap_or_else(|| panic!("{report:#}"))
 }
 
+/// What `kennel agents` says about the health of `agent`.
+fn health(kennel: &Kennel, agent: &str) -> Value {
+    let shown = kennel.run(["agents", "show", agent, "--json"]).exits(0);
+    shown.json()["health"].clone()
+}
+
 const DOUBLE: &str = "agent: team, skill: double";
 
 // Patterns.
@@ -343,8 +349,15 @@ fn circuit_breaker_stops_asking_an_agent_that_keeps_failing_and_is_shown() {
         kinds,
         [json!("trapped"), json!("trapped"), json!("breaker-open")]
     );
-    let agents = kennel.run(["agents", "list", "--json"]).exits(0).stdout;
-    assert!(agents.contains("open"), "{agents}");
+    let health = health(&kennel, "trap");
+    assert_eq!(health["state"], "breaker-open", "{health:#}");
+    let breaker = &health["breaker"];
+    assert_eq!(
+        (&breaker["state"], &breaker["failures"]),
+        (&json!("open"), &json!(2))
+    );
+    let left = breaker["left-ms"].as_u64().expect("a time");
+    assert!((1..=60_000).contains(&left), "{health:#}");
 }
 
 #[test]
@@ -381,14 +394,37 @@ fn monitored_an_agent_shows_what_it_did_across_processes() {
     let kennel = kennel(&format!(
         "sequential: [{{ {DOUBLE}, id: a }}, {{ {DOUBLE}, id: b }}]"
     ));
-    run(&kennel, &json!(1));
-    run(&kennel, &json!(13));
-    let agents = kennel.run(["agents", "list", "--json"]).exits(0).json();
-    let team = agents
-        .as_array()
-        .and_then(|agents| agents.iter().find(|agent| agent["agent"] == "team"))
-        .unwrap_or_else(|| panic!("{agents:#}"));
-    assert_eq!(team["health"]["completed"], 3, "{team:#}");
+    let reports = [run(&kennel, &json!(1)), run(&kennel, &json!(13))];
+    let health = health(&kennel, "team");
+    let counts = ["completed", "succeeded", "in-flight"].map(|count| &health[count]);
+    assert_eq!(counts, [3, 2, 0], "{health:#}");
+    assert_eq!(health["failed"], json!({ "fatal": 1 }));
+    let rate = health["success-rate"].as_f64().expect("a share");
+    assert!((rate - 2.0 / 3.0).abs() < 1e-9, "{health:#}");
+    assert_eq!(health["breaker"]["state"], "closed", "{health:#}");
+
+    // The same as the runs themselves say.
+    let steps = reports
+        .iter()
+        .flat_map(|report| report["steps"].as_array().expect("a report has steps"));
+    let asked = |step: &&Value| step["trail"]["attempts"][0].is_object();
+    let usages: Vec<_> = steps.filter(asked).map(|step| &step["usage"]).collect();
+    let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{health:#}"));
+    let all = |what: &'static str| usages.iter().map(move |usage| number(&usage[what]));
+    assert_eq!(usages.len(), 3, "{reports:#?}");
+    assert_eq!(number(&health["fuel"]), all("fuel").sum::<u64>());
+    assert_eq!(number(&health["queue-us"]), all("queue-us").sum::<u64>());
+    let latency = &health["latency-us"];
+    let (least, most) = (all("wall-us").min(), all("wall-us").max());
+    let (least, most) = (least.expect("some"), most.expect("some"));
+    let percentiles = ["p50", "p95", "p99"].map(|of| number(&latency[of]));
+    assert!(percentiles.is_sorted(), "{health:#}");
+    // Each is within a percent of some task's.
+    assert!(percentiles[0] * 101 >= least * 100, "{least} {health:#}");
+    assert!(
+        percentiles[2] * 100 <= most * 101 + 100,
+        "{most} {health:#}"
+    );
 }
 
 #[test]

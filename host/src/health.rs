@@ -5,7 +5,9 @@
 
 mod book;
 mod choice;
+mod patience;
 pub mod quarantine;
+mod release;
 mod tally;
 
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use tokio::time::Instant;
 
 pub use self::book::{Book, NAMESPACE, Page};
 pub use self::choice::{Directory, OpenUntil, Peer, Standing, choose, ranked};
+pub use self::patience::{Trouble, in_time};
 use self::quarantine::{Quarantine, Refused, Verdict};
 pub use self::tally::{Latency, Tally};
 use crate::call::{Bounds, CallError, Reply, Request};
@@ -59,7 +62,13 @@ struct State {
     fresh: Tally,
     /// Whether there is anything to write.
     changed: bool,
+    /// What was written, and nobody knows whether it arrived.
+    doubts: Vec<book::Doubt>,
+    /// How often it was tried to write.
+    writes: u64,
     quarantine: Quarantine,
+    /// The last word that it is to be let through.
+    released: u64,
     recent: Option<Recent>,
     last_failure: Option<LastFailure>,
 }
@@ -164,6 +173,16 @@ impl Health {
         state.changed = true;
     }
 
+    /// Does what the word with this number says, if it is a new one.
+    fn obey(&self, said: u64) {
+        let mut state = self.known.state.lock();
+        if said > state.released {
+            state.released = said;
+            state.changed |= state.quarantine != Quarantine::default();
+            state.quarantine = Quarantine::default();
+        }
+    }
+
     /// Why a task would not be let through now.
     pub fn refuses(&self) -> Option<Refused> {
         self.known.state.lock().quarantine.refuses(Instant::now())
@@ -181,12 +200,23 @@ impl Health {
         }
     }
 
+    /// Tasks that wait for a slot or execute.
+    pub fn in_flight(&self) -> u64 {
+        self.known.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Until when it is in quarantine, if it is. A time that has passed means that the next task, or one that is under way, shows whether
+    /// it works again.
+    pub fn shut(&self) -> Option<Instant> {
+        self.known.state.lock().quarantine.shut()
+    }
+
     /// Everything that is known at the moment.
     pub fn report(&self) -> Report {
         let state = self.known.state.lock();
         Report {
             tally: state.total.clone(),
-            in_flight: self.known.in_flight.load(Ordering::Relaxed),
+            in_flight: self.in_flight(),
             refused: state.quarantine.refuses(Instant::now()),
             quarantined: state.quarantine.kept(Instant::now()).left.is_some(),
             last_failure: state.last_failure.clone(),

@@ -32,7 +32,7 @@ use crate::plan::{CallStep, Callee, Policy};
 use crate::slots::{Priority, Slots};
 
 pub use batch::Batches;
-pub use breaker::{Breakers, Snapshot, Standing};
+pub use breaker::{Breakers, Mark, Snapshot, Standing};
 pub use cache::AnswerCache;
 
 /// What the stacks of a run are built from: the agents it may call, as they were when it started, and what all runs share.

@@ -5,6 +5,8 @@
 //! leaves this one as it is. It prints nothing and runs no flow.
 
 mod breakers;
+mod keep;
+mod live;
 mod load;
 mod refusal;
 mod reload;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+pub use self::keep::Keeper;
+pub use self::live::{Live, Present, most_open};
 pub use self::load::{Fixed, Loader, OpenLoaderError};
 pub use self::refusal::LoadError;
 pub use self::reload::{Change, Reloaded, Unserved};

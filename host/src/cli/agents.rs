@@ -13,8 +13,7 @@ use super::{Options, host, ui};
 use crate::grants::Grants;
 use crate::id::{AgentName, Digest};
 use crate::limits::Limits;
-use crate::policy::Snapshot;
-use crate::registry::{Import, LoadError, Plugin};
+use crate::registry::{Import, Live, LoadError, Plugin, Present, Registry};
 use crate::sandbox::Card;
 
 #[derive(Debug, Default, Subcommand)]
@@ -29,7 +28,7 @@ pub(super) enum AgentsCommand {
         /// The agent.
         agent: String,
     },
-    /// Ends the quarantine of an agent before its time: the next task is let through.
+    /// Ends the quarantine of an agent before its time: the next task is let through, within a second also in commands that run.
     Release {
         /// The agent.
         agent: String,
@@ -80,7 +79,7 @@ struct RefusedReport<'a> {
     error: String,
 }
 
-fn report(plugin: &Plugin, breaker: Option<Snapshot>) -> AgentReport<'_> {
+fn report(plugin: &Plugin, health: HealthReport) -> AgentReport<'_> {
     AgentReport {
         agent: &plugin.agent,
         status: "ready",
@@ -92,8 +91,14 @@ fn report(plugin: &Plugin, breaker: Option<Snapshot>) -> AgentReport<'_> {
         effective: &plugin.terms.effective,
         limits: &plugin.terms.limits,
         imports: &plugin.imports,
-        health: HealthReport::of(&plugin.health, breaker),
+        health,
     }
+}
+
+/// How the agent of `plugin` fares, in all processes.
+fn fares(registry: &Registry, live: &Live, plugin: &Plugin) -> HealthReport {
+    let breaker = registry.breaker(&plugin.agent);
+    HealthReport::of(&plugin.health.report(), breaker, &live.of(plugin))
 }
 
 fn refused_report<'a>(path: &'a Path, agent: &str, error: &LoadError) -> RefusedReport<'a> {
@@ -107,11 +112,11 @@ fn refused_report<'a>(path: &'a Path, agent: &str, error: &LoadError) -> Refused
 }
 
 async fn list(options: &Options) -> Result<(), CliError> {
-    let registry = host::load_only(options).await?;
+    let (registry, live) = host::load_live(options).await?;
     if options.json {
         let ready = registry
             .plugins()
-            .map(|plugin| serde_json::to_value(report(plugin, registry.breaker(&plugin.agent))));
+            .map(|plugin| serde_json::to_value(report(plugin, fares(&registry, &live, plugin))));
         let refused = registry.refused().iter();
         let refused = refused
             .map(|why| serde_json::to_value(refused_report(&why.path, &why.agent, &why.error)));
@@ -130,7 +135,7 @@ async fn list(options: &Options) -> Result<(), CliError> {
                 (ui::safe(&card.version), skills.join(", "))
             }
         };
-        let health = HealthReport::of(&plugin.health, registry.breaker(&plugin.agent));
+        let health = fares(&registry, &live, plugin);
         let mut row = vec![plugin.agent.to_string(), version, health.state(), skills];
         row.extend(health.cells());
         row.push(plugin.digest.hex()[..12].to_owned());
@@ -159,12 +164,12 @@ async fn list(options: &Options) -> Result<(), CliError> {
 }
 
 async fn show(options: &Options, agent: &str) -> Result<(), CliError> {
-    let registry = host::load_only(options).await?;
+    let (registry, live) = host::load_live(options).await?;
     if let Some(plugin) = registry.plugin(agent) {
-        return if options.json {
-            ui::json(&report(plugin, registry.breaker(&plugin.agent)))
-        } else {
-            print(plugin, registry.breaker(&plugin.agent))
+        let health = fares(&registry, &live, plugin);
+        return match options.json {
+            true => ui::json(&report(plugin, health)),
+            false => print(plugin, &health),
         };
     }
     if let Some(refused) = registry
@@ -192,8 +197,7 @@ async fn release(options: &Options, agent: &str) -> Result<(), CliError> {
     let Some(plugin) = registry.plugin(agent) else {
         return Err(CliError::Usage(host::unknown_agent(&registry, agent)));
     };
-    plugin.health.release();
-    book.save().await;
+    book.release(&plugin.agent).await?;
     ui::say(format_args!(
         "agent `{}` is let through again",
         plugin.agent
@@ -201,7 +205,7 @@ async fn release(options: &Options, agent: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-fn print(plugin: &Plugin, breaker: Option<Snapshot>) -> Result<(), CliError> {
+fn print(plugin: &Plugin, health: &HealthReport) -> Result<(), CliError> {
     let heading = |name: &str| ui::styled(ui::BOLD, name);
     ui::out(format_args!("{} {}", heading("agent"), plugin.agent))?;
     ui::out(format_args!(
@@ -225,7 +229,7 @@ fn print(plugin: &Plugin, breaker: Option<Snapshot>) -> Result<(), CliError> {
         }
     }
     ui::out(heading("health"))?;
-    HealthReport::of(&plugin.health, breaker).print()?;
+    health.print()?;
     ui::out(heading("capabilities"))?;
     let needs = plugin.terms.needs.as_ref();
     ui::out(format_args!(
@@ -285,7 +289,8 @@ async fn check(options: &Options, files: &[PathBuf]) -> Result<(), CliError> {
         let shown = ui::safe(&path.display().to_string());
         match loader.load_file(path).await {
             Ok(plugin) => {
-                reports.push(serde_json::to_value(report(&plugin, None)));
+                let health = HealthReport::of(&plugin.health.report(), None, &Present::default());
+                reports.push(serde_json::to_value(report(&plugin, health)));
                 host::warn_missing(&plugin);
                 if !options.json {
                     ui::out(format_args!(

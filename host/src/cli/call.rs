@@ -76,12 +76,13 @@ pub(super) async fn call(options: &Options, args: &CallArgs) -> Result<(), CliEr
         observer: progress.observer(),
         ..Request::new(task, Arc::new(input))
     };
+    let keeper = host.keep_health();
     let answer = tokio::select! {
         answer = stack.call(request) => Some(answer),
         _ = tokio::signal::ctrl_c() => None,
     };
     progress.end();
-    host.keep_health().await;
+    keeper.end().await;
     match answer {
         Some(answer) => finish(options, &args.agent, answer, host.backend.blobs()).await,
         None => Err(CliError::Interrupted(

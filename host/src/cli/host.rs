@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::engine::emit::publisher;
 use crate::health::{Book, Page};
 use crate::id::SkillName;
-use crate::registry::{Loader, Plugin, Refused, Registry};
+use crate::registry::{Keeper, Live, Loader, Plugin, Refused, Registry};
 use crate::sandbox::compile::{CompileLimits, Compiler};
 use crate::sandbox::prescan::ScanCaps;
 use crate::settings::Settings;
@@ -48,10 +48,9 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Keeps how the agents fared for the next command.
-    pub(super) async fn keep_health(&self) {
-        self.health.save().await;
-        self.registry.keep_breakers(self.backend.kv()).await;
+    /// Keeps in the store how the agents fare, while this command asks them and for the next one.
+    pub(super) fn keep_health(&self) -> Keeper {
+        Keeper::begin(&self.registry, self.health.clone(), self.backend.clone())
     }
 }
 
@@ -145,6 +144,16 @@ pub(super) async fn open(options: &Options) -> Result<Host, CliError> {
 /// Loads the plugins and what is known about how they fare, for a command that shows them.
 pub(super) async fn load_only(options: &Options) -> Result<Registry, CliError> {
     Ok(load_book(options).await?.0)
+}
+
+/// Loads the plugins, what is known about how they fare, and what other commands do with them at the moment.
+pub(super) async fn load_live(options: &Options) -> Result<(Registry, Live), CliError> {
+    let paths = Paths::find(options)?;
+    let backend = open_store(&paths.state)?;
+    let (registry, _) = load(&paths, backend.clone()).await?;
+    book(&registry, backend.clone()).await;
+    let live = Live::read(backend.kv()).await;
+    Ok((registry, live))
 }
 
 /// Loads the plugins and the book of their health, for a command that changes it.

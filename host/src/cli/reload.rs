@@ -27,11 +27,10 @@ pub(super) fn fleet(registry: &Registry, plan: &Plan) -> Result<Fleet, NotLoaded
     })
 }
 
-/// A flow's plugins and settings while they are watched.
-pub(super) struct Reloading {
-    registry: Arc<ArcSwap<Registry>>,
-    _task: AbortOnDropHandle<()>,
-}
+/// A flow's plugins and settings while they are watched: until this is dropped.
+pub(super) struct Reloading(
+    #[expect(dead_code, reason = "it is there to be dropped")] AbortOnDropHandle<()>,
+);
 
 impl Reloading {
     /// Watches from now on, beside whatever else goes on.
@@ -43,26 +42,17 @@ impl Reloading {
             paths,
             ..
         } = host;
-        let registry = Arc::new(ArcSwap::from_pointee(registry));
         let watcher = Watcher {
             options: options.clone(),
             paths,
             loader,
             plan: serving.plan.clone(),
             fleet: serving.fleet.clone(),
-            registry: registry.clone(),
+            registry: Arc::new(registry),
             health,
             told: HashSet::new(),
         };
-        Self {
-            registry,
-            _task: AbortOnDropHandle::new(tokio::spawn(watcher.watch())),
-        }
-    }
-
-    /// Watches no more. The plugins as they were last.
-    pub(super) fn end(self) -> Arc<Registry> {
-        self.registry.load_full()
+        Self(AbortOnDropHandle::new(tokio::spawn(watcher.watch())))
     }
 }
 
@@ -73,7 +63,7 @@ struct Watcher {
     loader: Loader,
     plan: Arc<Plan>,
     fleet: Arc<ArcSwap<Fleet>>,
-    registry: Arc<ArcSwap<Registry>>,
+    registry: Arc<Registry>,
     health: Arc<Book>,
     /// What is wrong and was said already.
     told: HashSet<String>,
@@ -112,7 +102,7 @@ impl Watcher {
     /// Looks at everything, and takes what can be taken.
     async fn look(&mut self) {
         let mut wrong = HashSet::new();
-        let before = self.registry.load_full();
+        let before = self.registry.clone();
         let agents = self.paths.agents.clone();
         let (mut reloaded, mut unlisted) = (None, None);
         match self.under_new_settings() {
@@ -196,7 +186,7 @@ impl Watcher {
     }
 
     /// From now on runs begin with these plugins.
-    async fn take(&self, reloaded: Reloaded) {
+    async fn take(&mut self, reloaded: Reloaded) {
         let Reloaded { registry, changes } = reloaded;
         let fleet = match fleet(&registry, &self.plan) {
             Ok(fleet) => fleet,
@@ -209,7 +199,7 @@ impl Watcher {
         for change in &changes {
             self.tell(&registry, change);
         }
-        self.registry.store(Arc::new(registry));
+        self.registry = Arc::new(registry);
     }
 
     fn tell(&self, registry: &Registry, change: &Change) {

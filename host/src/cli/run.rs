@@ -70,14 +70,13 @@ pub(super) async fn drive(
     let progress = Progress::start(&plan, run, options.least());
     let watch = progress.watch();
     let stop = async { drop(tokio::signal::ctrl_c().await) };
-    let saving = host.health.keep_saving();
+    let keeper = host.keep_health();
     let driven = host
         .engine
         .drive(run, plan.clone(), &calls, &watch, stop)
         .await;
     progress.end();
-    drop(saving);
-    host.keep_health().await;
+    keeper.end().await;
     finish(options, &driven?)
 }
 

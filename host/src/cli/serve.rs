@@ -96,7 +96,7 @@ pub(super) async fn serve(
         .map(|(event_type, handler)| (event_type, handler.every));
     let fleet = reload::fleet(&host.registry, &plan);
     let fleet = fleet.map_err(|error| run::missing(&host, &error))?;
-    let saving = host.health.keep_saving();
+    let keeper = host.keep_health();
     let serving = Serving {
         fleet: Arc::new(ArcSwap::from_pointee(fleet)),
         types: types.collect(),
@@ -119,26 +119,22 @@ pub(super) async fn serve(
         }
     };
     let is_recorded = recorded.is_some();
-    let (engine, backend, health) = (
-        host.engine.clone(),
-        host.backend.clone(),
-        host.health.clone(),
-    );
-    let (tally, registry) = match recorded {
+    let engine = host.engine.clone();
+    let served = match recorded {
         Some(events) => {
             let replayed = engine.replay(&serving, events, args.speed.0, &mut tell, stop);
-            (replayed.await?, Arc::new(host.registry))
+            replayed.await
         }
         None => {
             let reloading = Reloading::begin(options, host, &serving);
             announce(&serving);
-            let tally = engine.serve(&serving, &mut tell, stop).await?;
-            (tally, reloading.end())
+            let tally = engine.serve(&serving, &mut tell, stop).await;
+            drop(reloading);
+            tally
         }
     };
-    drop(saving);
-    health.save().await;
-    registry.keep_breakers(backend.kv()).await;
+    keeper.end().await;
+    let tally = served?;
     shown.sum_up(&tally, begun.elapsed())?;
     if is_recorded && interrupted.is_cancelled() {
         return Err(CliError::Interrupted(

@@ -1,22 +1,23 @@
 //! The book of health: what is known about agents, kept in the store, so that the next process goes on where this one was.
 //!
 //! Several processes write into one book: each adds what it has counted since it wrote last, and the last one says how things stand.
-//! Nothing of it may ever hold up or fail a task, so a store that does not answer in time is left alone.
+//! Nothing of it may ever hold up or fail a task, so a store that does not answer in time is left alone. When to write is not decided
+//! here.
+
+mod page;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
+use futures_util::{StreamExt as _, stream};
 
-use super::quarantine::{Kept, Quarantine};
-use super::{Health, LastFailure, Recent, State, Tally};
-use crate::failure::{Failure, FailureKind};
-use crate::id::{AgentName, Digest};
-use crate::store::{Expect, Kv, KvBy, KvCas, KvQuota, KvValue, Rev, SharedBackend, StoreError};
+pub(super) use self::page::Doubt;
+use self::page::{Found, Fresh, read};
+use super::Health;
+use super::patience::{Trouble, in_time};
+use super::release::{self, Releases};
+use crate::id::{AgentName, Digest, RunId};
+use crate::store::{Expect, KvBy, KvCas, KvQuota, SharedBackend, StoreError};
 
 /// No agent can have this name, so none can read or write here.
 pub const NAMESPACE: &str = ".health";
@@ -25,16 +26,10 @@ const QUOTA: KvQuota = KvQuota {
     keys: 10_000,
     bytes: 256 << 20,
 };
-/// The format of a page. A newer one is left as it is.
-const VERSION: u32 = 1;
-/// How long the store may take for the whole book.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a page is tried when others write it at the same time.
 const TRIES: usize = 16;
-/// How often a long run writes.
-const EVERY: Duration = Duration::from_secs(30);
-/// Bytes of the last failure's message that are kept.
-const MESSAGE: usize = 1 << 10;
+/// Pages that are written at the same time: the store makes one commit of them.
+const AT_ONCE: usize = 16;
 
 /// An agent whose health is kept. A new version of its plugin begins anew: what the old one did says nothing about it.
 pub struct Page {
@@ -49,9 +44,13 @@ pub struct Page {
 /// The agents of this process, and where their health is kept.
 pub struct Book {
     backend: SharedBackend,
+    /// Tells its writes from those of others.
+    process: RunId,
     pages: ArcSwap<Vec<Page>>,
     /// Held while pages are written: an old one must not be written over a new version's.
     writing: tokio::sync::Mutex<()>,
+    reading: Trouble,
+    keeping: Trouble,
 }
 
 impl Book {
@@ -59,11 +58,19 @@ impl Book {
     pub async fn open(backend: SharedBackend, pages: Vec<Page>) -> Self {
         let book = Self {
             backend,
+            process: RunId::generate(), // unique
             pages: ArcSwap::from_pointee(pages),
             writing: tokio::sync::Mutex::default(),
+            reading: Trouble::default(),
+            keeping: Trouble::default(),
         };
         book.recall(|_| true).await;
         book
+    }
+
+    /// The agents as they are now.
+    pub fn pages(&self) -> Arc<Vec<Page>> {
+        self.pages.load_full()
     }
 
     /// Goes on with these agents. What others did is written a last time: from now on their plugins are of the past, and what tasks of
@@ -84,19 +91,47 @@ impl Book {
     async fn recall(&self, which: impl Fn(&Page) -> bool) {
         let pages = self.pages.load_full();
         let reading = async {
+            let kv = self.backend.kv();
+            // The words first: what is said from here on is heard later.
+            let said = release::read(kv).await?;
             for page in pages.iter().filter(|page| which(page)) {
-                match read(self.backend.kv(), page).await {
-                    Ok(Found {
-                        page: Some(found), ..
-                    }) => page.health.restore(&found),
-                    Ok(_) => {}
-                    Err(error) => return tracing::warn!(%error, "the agents' health is not known"),
-                }
+                let found = read(kv, page).await?.page;
+                page.health.restore(found.as_ref(), said.of(&page.agent));
             }
+            Ok(())
         };
-        if tokio::time::timeout(PATIENCE, reading).await.is_err() {
-            tracing::warn!("the agents' health is not known: the store did not answer in time");
+        let read = in_time(reading).await;
+        self.reading.said(read, "the agents' health is not known");
+    }
+
+    /// Lets the agents through of which somebody has said so since this was asked last. Bounded in time.
+    pub async fn hear(&self) {
+        let said = in_time(release::read(self.backend.kv())).await;
+        let said = said.map(|said| self.obey(&said));
+        self.reading
+            .said(said, "nobody knows who is to be released");
+    }
+
+    fn obey(&self, said: &Releases) {
+        for page in self.pages.load().iter() {
+            page.health.obey(said.of(&page.agent));
         }
+    }
+
+    /// Ends the quarantine of `agent`: here, in the book, and for every process that hears of it.
+    ///
+    /// # Errors
+    /// When the word could not be left in the store.
+    pub async fn release(&self, agent: &AgentName) -> Result<(), StoreError> {
+        let kv = self.backend.kv();
+        let said = in_time(async {
+            release::leave(kv, agent).await?;
+            release::read(kv).await
+        });
+        self.obey(&said.await?);
+        // The word is enough: who opens a page that is older than it lets the agent through.
+        self.save().await;
+        Ok(())
     }
 
     /// Writes what was counted since it was written last.
@@ -109,30 +144,18 @@ impl Book {
     async fn write_all(&self) {
         let pages = self.pages.load_full();
         let saving = async {
-            for page in pages.iter() {
-                if let Err(error) = self.write(page).await {
-                    return tracing::warn!(%error, "the agents' health was not kept");
-                }
-            }
+            // All are tried: one that is given up half way might be counted twice.
+            let writing: Vec<_> = pages.iter().map(|page| self.write(page)).collect();
+            let writing = stream::iter(writing).buffer_unordered(AT_ONCE);
+            let written: Vec<_> = writing.collect().await;
+            written.into_iter().collect()
         };
-        if tokio::time::timeout(PATIENCE, saving).await.is_err() {
-            tracing::warn!("the agents' health was not kept: the store did not answer in time");
-        }
-    }
-
-    /// Writes now and then, until what is returned is dropped.
-    pub fn keep_saving(self: &Arc<Self>) -> AbortOnDropHandle<()> {
-        let book = self.clone();
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(EVERY).await;
-                book.save().await;
-            }
-        }))
+        let kept = in_time(saving).await;
+        self.keeping.said(kept, "the agents' health was not kept");
     }
 
     async fn write(&self, page: &Page) -> Result<(), StoreError> {
-        let Some(fresh) = Fresh::take(&page.health) else {
+        let Some(mut fresh) = Fresh::take(&page.health) else {
             return Ok(());
         };
         let kv = self.backend.kv();
@@ -145,11 +168,14 @@ impl Book {
             if newer {
                 return Ok(());
             }
-            let written = fresh.over(found, page);
+            let written = fresh.over(found, page, self.process);
             let key = page.agent.as_str();
             let by = KvBy::default();
             let cas = kv.cas(NAMESPACE, key, Expect::Rev(rev), Some(written), QUOTA, &by);
-            match cas.await? {
+            fresh.sent = true;
+            let answer = cas.await?;
+            fresh.sent = false;
+            match answer {
                 KvCas::Committed(_) => {
                     fresh.keep();
                     return Ok(());
@@ -163,183 +189,15 @@ impl Book {
     }
 }
 
-/// What a health has counted since it was written last. Goes back when it could not be written, or when nobody waits for it any more.
-struct Fresh<'h> {
-    health: &'h Health,
-    tally: Option<Tally>,
-}
-
-impl<'h> Fresh<'h> {
-    fn take(health: &'h Health) -> Option<Self> {
-        let mut state = health.known.state.lock();
-        let changed = std::mem::take(&mut state.changed);
-        changed.then(|| Self {
-            health,
-            tally: Some(std::mem::take(&mut state.fresh)),
-        })
-    }
-
-    /// The page with this added.
-    fn over(&self, found: Option<Written>, page: &Page) -> KvValue {
-        let mut tally = found.map(|found| found.tally()).unwrap_or_default();
-        if let Some(fresh) = &self.tally {
-            tally.add(fresh);
-        }
-        let written = Written::of(page.plugin, &tally, &self.health.known.state.lock());
-        KvValue {
-            format: "json".to_owned(),
-            bytes: serde_json::json!(written).to_string().into(),
-        }
-    }
-
-    fn keep(mut self) {
-        self.tally = None;
-    }
-}
-
-impl Drop for Fresh<'_> {
-    fn drop(&mut self) {
-        if let Some(tally) = self.tally.take() {
-            let mut state = self.health.known.state.lock();
-            state.fresh.add(&tally);
-            state.changed = true;
-        }
-    }
-}
-
-/// A page as it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Written {
-    version: u32,
-    plugin: Digest,
-    written: Timestamp,
-    succeeded: u64,
-    failed: std::collections::BTreeMap<FailureKind, u64>,
-    queue_us: u64,
-    fuel: u64,
-    /// HdrHistogram's V2 encoding, in hexadecimal.
-    latency: String,
-    faults: u32,
-    quarantines: u32,
-    quarantined_until: Option<Timestamp>,
-    recent: Option<(f64, f64)>,
-    last_failure: Option<(Timestamp, Failure)>,
-}
-
-impl Written {
-    fn of(plugin: Digest, tally: &Tally, state: &State) -> Self {
-        let now = Timestamp::now();
-        let Kept {
-            faults,
-            trips,
-            left,
-        } = state.quarantine.kept(Instant::now());
-        let until = |left| now.saturating_add(left).unwrap_or(Timestamp::MAX);
-        Self {
-            version: VERSION,
-            plugin,
-            written: now,
-            succeeded: tally.succeeded,
-            failed: tally.failed.clone(),
-            queue_us: tally.queue_us,
-            fuel: tally.fuel,
-            latency: hex::encode(tally.encoded()),
-            faults,
-            quarantines: trips,
-            quarantined_until: left.map(until),
-            recent: state.recent.map(|recent| (recent.micros, recent.success)),
-            last_failure: state.last_failure.as_ref().map(|last| {
-                let mut failure = last.failure.clone();
-                failure.message = failure.message.chars().take(MESSAGE).collect();
-                (last.at, failure)
-            }),
-        }
-    }
-
-    fn tally(&self) -> Tally {
-        let mut tally = Tally {
-            succeeded: self.succeeded,
-            failed: self.failed.clone(),
-            queue_us: self.queue_us,
-            fuel: self.fuel,
-            ..Tally::default()
-        };
-        if !hex::decode(&self.latency).is_ok_and(|bytes| tally.decode(&bytes)) {
-            tracing::warn!("the latencies that were kept cannot be read; they begin anew");
-        }
-        tally
-    }
-}
-
-impl Health {
-    fn restore(&self, found: &Written) {
-        let now = Timestamp::now();
-        let left = found.quarantined_until.map(|until| {
-            Duration::try_from(until.duration_since(now)).unwrap_or_default() // over already
-        });
-        let kept = Kept {
-            faults: found.faults,
-            trips: found.quarantines,
-            left,
-        };
-        let tally = found.tally();
-        let sound = |(micros, success): &(f64, f64)| {
-            micros.is_finite() && *micros >= 0.0 && (0.0..=1.0).contains(success)
-        };
-        let mut state = self.known.state.lock();
-        state.total.add(&tally);
-        state.quarantine = Quarantine::restored(kept, Instant::now());
-        state.recent = found
-            .recent
-            .filter(sound)
-            .map(|(micros, success)| Recent { micros, success });
-        state.last_failure = found
-            .last_failure
-            .clone()
-            .map(|(at, failure)| LastFailure { failure, at });
-    }
-}
-
-/// What stands in the store: the page when it is about this plugin, and where it stands.
-struct Found {
-    page: Option<Written>,
-    rev: Rev,
-    /// A newer kennel wrote it.
-    newer: bool,
-}
-
-async fn read(kv: &dyn Kv, page: &Page) -> Result<Found, StoreError> {
-    let Some(entry) = kv.get(NAMESPACE, page.agent.as_str()).await? else {
-        return Ok(Found {
-            page: None,
-            rev: Rev::NONE,
-            newer: false,
-        });
-    };
-    #[derive(Deserialize)]
-    struct Version {
-        version: u32,
-    }
-    let bytes = &entry.value.bytes;
-    let version = serde_json::from_slice::<Version>(bytes).map(|found| found.version);
-    // What cannot be read begins anew.
-    let written = serde_json::from_slice::<Written>(bytes).ok();
-    Ok(Found {
-        page: written.filter(|written| written.plugin == page.plugin && written.version == VERSION),
-        rev: entry.rev,
-        newer: version.is_ok_and(|version| version > VERSION),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::quarantine::FAULTS;
-    use super::super::tests::task;
+    use super::super::tests::{end, request, task};
     use super::*;
+    use crate::failure::FailureKind;
     use crate::limits::Limits;
-    use crate::store::Backend as _;
     use crate::store::memory::{Faults, MemoryStore};
+    use crate::store::{Backend as _, KvValue};
 
     fn page(plugin: &str) -> Page {
         Page {
@@ -407,6 +265,72 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_release_reaches_who_drives_and_who_opens_the_book_later_whoever_writes_last() {
+        let store = MemoryStore::new();
+        let mut late = None;
+        let traps = |health: &Arc<Health>| {
+            for _ in 0..FAULTS {
+                task(health, 1, Some(FailureKind::Trapped));
+            }
+        };
+        let driver = process(&store, "v1", |health| {
+            late = health.admit(&request(), None).ok();
+            traps(health);
+        })
+        .await;
+        let driven = driver.pages()[0].health.clone();
+        let operator = process(&store, "v1", |_| ()).await;
+        let agent = operator.pages()[0].agent.clone();
+        operator.release(&agent).await.expect("the word is left");
+        assert_eq!(seen(&store, "v1").await.refused, None);
+
+        // The driver has not heard of it, and writes once more.
+        let late = late.expect("it was let through before the faults");
+        late.saw(&[end(1, None)]);
+        driver.save().await;
+        assert!(driven.refuses().is_some());
+        assert_eq!(seen(&store, "v1").await.refused, None, "the word is newer");
+        driver.hear().await;
+        assert_eq!(driven.refuses(), None);
+        assert_eq!(driven.shut(), None);
+
+        // An old word says nothing about the next quarantine.
+        traps(&driven);
+        driver.hear().await;
+        driver.save().await;
+        assert!(driven.refuses().is_some());
+        assert!(seen(&store, "v1").await.refused.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_word_that_was_damaged_says_nothing_and_the_next_one_is_heard() {
+        let store = MemoryStore::new();
+        let book = process(&store, "v1", |_| ()).await;
+        let page = &book.pages()[0];
+        book.release(&page.agent).await.expect("the word is left");
+        let value = KvValue {
+            format: "json".into(),
+            bytes: "[".into(),
+        };
+        let quota = KvQuota {
+            keys: 1,
+            bytes: 100,
+        };
+        let by = KvBy::default();
+        let put = store
+            .kv()
+            .cas(".releases", "agents", Expect::Any, Some(value), quota, &by);
+        put.await.expect("it is written");
+        for _ in 0..FAULTS {
+            task(&page.health, 1, Some(FailureKind::Trapped));
+        }
+        book.hear().await;
+        assert!(page.health.refuses().is_some());
+        book.release(&page.agent).await.expect("the word is left");
+        assert_eq!(page.health.refuses(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn plugins_that_go_are_written_a_last_time_and_those_that_stay_go_on() {
         let store = MemoryStore::new();
         let book = process(&store, "v1", |health| task(health, 1, None)).await;
@@ -438,8 +362,11 @@ mod tests {
         };
         let book = Book {
             backend: Arc::new(MemoryStore::with_faults(7, faults)),
+            process: RunId::generate(),
             pages: ArcSwap::from_pointee(vec![page("v1")]),
             writing: tokio::sync::Mutex::default(),
+            reading: Trouble::default(),
+            keeping: Trouble::default(),
         };
         task(&book.pages.load()[0].health, 1, None);
         book.save().await;
@@ -450,6 +377,42 @@ mod tests {
         };
         book.save().await;
         assert_eq!(seen(&store, "v1").await.tally.completed(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_arrived_although_its_answer_was_lost_is_counted_once() {
+        let faults = Faults {
+            unavailable: 0.2,
+            lost_answer: 0.5,
+            ..Faults::default()
+        };
+        for seed in 0..20 {
+            let store = MemoryStore::with_faults(seed, faults);
+            let books = [
+                process(&store, "v1", |_| ()).await,
+                process(&store, "v1", |_| ()).await,
+            ];
+            for _ in 0..10 {
+                for book in &books {
+                    task(&book.pages()[0].health, 1, None);
+                    book.save().await;
+                }
+            }
+            let counted = || async {
+                for book in &books {
+                    book.save().await;
+                }
+                let wrote = |book: &Book| !book.pages()[0].health.known.state.lock().changed;
+                books.iter().all(wrote)
+            };
+            while !counted().await {}
+            let found = loop {
+                if let Ok(found) = read(store.kv(), &page("v1")).await {
+                    break found.page.expect("it was written");
+                }
+            };
+            assert_eq!(found.tally().completed(), 20, "seed {seed}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -77,6 +77,15 @@ impl Quarantine {
         }
     }
 
+    /// Until when it lasts; a time that has passed when a task tries, or the next one will.
+    pub fn shut(&self) -> Option<Instant> {
+        match self.state {
+            State::Well { .. } => None,
+            State::Shut { until } => Some(until),
+            State::Trying { since } => Some(since),
+        }
+    }
+
     /// Lets a task through or not. The first one after a quarantine tries for all others, who wait for what becomes of it.
     pub fn admit(&mut self, now: Instant) -> Result<(), Refused> {
         if let Some(refused) = self.refuses(now) {
@@ -96,19 +105,19 @@ impl Quarantine {
                 let faults = faults.saturating_add(1);
                 self.state = State::Well { faults };
                 if faults >= FAULTS {
-                    self.shut(now);
+                    self.close(now);
                 }
             }
             (State::Trying { since }, verdict) if began >= since => match verdict {
                 Verdict::Answered => *self = Self::default(),
-                Verdict::Fault => self.shut(now),
+                Verdict::Fault => self.close(now),
                 Verdict::Neither => self.state = State::Shut { until: now },
             },
             (State::Well { .. } | State::Shut { .. } | State::Trying { .. }, _) => {}
         }
     }
 
-    fn shut(&mut self, now: Instant) {
+    fn close(&mut self, now: Instant) {
         let factor = 1_u32.checked_shl(self.trips).unwrap_or(u32::MAX);
         let time = FIRST.saturating_mul(factor).min(LONGEST);
         self.trips = self.trips.saturating_add(1);

@@ -6,12 +6,12 @@ use crate::call::{Attempt, Trail, Usage};
 use crate::payload::Payload;
 use FailureKind as F;
 
-fn request() -> Request {
+pub(super) fn request() -> Request {
     Request::new("task", Arc::new(Payload::Text("?".into())))
 }
 
 /// The end of a task that took so many microseconds.
-fn end(micros: u64, failure: Option<F>) -> Result<Reply, CallError> {
+pub(super) fn end(micros: u64, failure: Option<F>) -> Result<Reply, CallError> {
     let failure = failure.map(|kind| Failure::new(kind, "as it says"));
     let attempt = Attempt {
         agent: "a".parse().expect("a name"),

@@ -58,9 +58,17 @@ impl Breakers {
     /// How each breaker stands.
     pub(super) fn snapshots(&self) -> Vec<(AgentName, Snapshot)> {
         let now = Instant::now();
+        let marks = self.marks().into_iter();
+        marks
+            .map(|(agent, mark)| (agent, mark.snapshot(now)))
+            .collect()
+    }
+
+    /// Where each breaker stands, to tell later whether it moved.
+    pub fn marks(&self) -> Vec<(AgentName, Mark)> {
         let breakers = self.0.lock();
         let all = breakers.iter();
-        all.map(|(agent, breaker)| (agent.clone(), breaker.0.lock().snapshot(now)))
+        all.map(|(agent, breaker)| (agent.clone(), Mark(*breaker.0.lock())))
             .collect()
     }
 
@@ -85,6 +93,17 @@ impl Breakers {
     /// Puts the breaker of `agent` where it stood before.
     pub(super) fn restore(&self, agent: &AgentName, snapshot: &Snapshot) {
         *self.of(agent).0.lock() = State::of(snapshot, Instant::now());
+    }
+}
+
+/// Where a breaker stood at some moment. Equal ones mean that nothing has happened to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark(State);
+
+impl Mark {
+    /// How it stands at `now`, if nothing happens to it until then.
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        self.0.snapshot(now)
     }
 }
 

@@ -1,16 +1,20 @@
 //! Circuit breakers that outlive their process, so that an agent that keeps failing is not asked anew by every command.
 //!
-//! The process that writes last says how a breaker stands. A store that does not answer in time is left alone.
+//! A process writes only those that have moved in it, and the one that writes last says how a breaker stands. A store that does not
+//! answer in time is left alone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::Registry;
+use crate::health::{Trouble, in_time};
 use crate::id::{AgentName, Digest};
-use crate::policy::{Snapshot, Standing};
-use crate::store::{Expect, Kv, KvBy, KvQuota, KvValue, StoreError};
+use crate::policy::{Mark, Snapshot, Standing};
+use crate::store::{Expect, Kv, KvBy, KvCas, KvQuota, KvValue, StoreError};
 
 /// No agent can have this name, so none can read or write here.
 const NAMESPACE: &str = ".breakers";
@@ -19,8 +23,6 @@ const QUOTA: KvQuota = KvQuota {
     keys: 10_000,
     bytes: 16 << 20,
 };
-/// How long the store may take for all of them.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A breaker as it is written.
 #[derive(Serialize, Deserialize)]
@@ -49,33 +51,7 @@ impl Registry {
             }
             Ok(())
         };
-        said(tokio::time::timeout(PATIENCE, restoring).await, "known");
-    }
-
-    /// Writes how the breakers stand.
-    pub async fn keep_breakers(&self, kv: &dyn Kv) {
-        let by = KvBy::default();
-        let keeping = async {
-            for (agent, breaker) in self.providers.shared.breakers() {
-                let Some(plugin) = self.plugins.get(&agent) else {
-                    continue;
-                };
-                let written = Written {
-                    plugin: plugin.digest,
-                    at: Timestamp::now(),
-                    breaker,
-                };
-                let value = KvValue {
-                    format: "json".to_owned(),
-                    bytes: serde_json::json!(written).to_string().into(),
-                };
-                let key = agent.as_str();
-                kv.cas(NAMESPACE, key, Expect::Any, Some(value), QUOTA, &by)
-                    .await?;
-            }
-            Ok(())
-        };
-        said(tokio::time::timeout(PATIENCE, keeping).await, "kept");
+        Trouble::default().said(in_time(restoring).await, "circuit breakers are not known");
     }
 
     /// How the circuit breaker of `agent` stands, if it has one.
@@ -84,6 +60,59 @@ impl Registry {
         breakers
             .into_iter()
             .find_map(|(of, breaker)| (of == *agent).then_some(breaker))
+    }
+}
+
+/// A breaker, and the plugin that it is about.
+pub(super) type Marked = (Digest, Mark);
+
+/// The breakers as this process found or wrote them last.
+pub(super) struct Kept(BTreeMap<AgentName, Marked>);
+
+impl Kept {
+    /// They were found so: there is nothing to write yet.
+    pub(super) fn found(breakers: BTreeMap<AgentName, Marked>) -> Self {
+        Self(breakers)
+    }
+
+    /// Writes those that have moved.
+    pub(super) async fn keep(
+        &mut self,
+        kv: &dyn Kv,
+        breakers: &BTreeMap<AgentName, Marked>,
+    ) -> Result<(), StoreError> {
+        for (agent, marked) in breakers {
+            let moved = match self.0.get(agent) {
+                Some(before) => before != marked,
+                None => marked.1 != Mark::default(),
+            };
+            if moved {
+                let (plugin, mark) = marked;
+                let written = Written {
+                    plugin: *plugin,
+                    at: Timestamp::now(),
+                    breaker: mark.snapshot(Instant::now()),
+                };
+                write(kv, agent, &written).await?;
+                self.0.insert(agent.clone(), *marked);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn write(kv: &dyn Kv, agent: &AgentName, written: &Written) -> Result<(), StoreError> {
+    let value = KvValue {
+        format: "json".to_owned(),
+        bytes: serde_json::json!(written).to_string().into(),
+    };
+    let (key, by) = (agent.as_str(), KvBy::default());
+    match kv
+        .cas(NAMESPACE, key, Expect::Any, Some(value), QUOTA, &by)
+        .await?
+    {
+        KvCas::Quota(which) => Err(StoreError::Refused(which)),
+        KvCas::Committed(_) | KvCas::Conflict(_) => Ok(()),
     }
 }
 
@@ -98,16 +127,6 @@ fn later(breaker: Snapshot, at: Timestamp) -> Snapshot {
             standing => standing,
         },
         ..breaker
-    }
-}
-
-fn said(ended: Result<Result<(), StoreError>, tokio::time::error::Elapsed>, what: &str) {
-    match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "circuit breakers are not {what}"),
-        Err(_) => {
-            tracing::warn!("circuit breakers are not {what}: the store did not answer in time")
-        }
     }
 }
 
