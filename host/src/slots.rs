@@ -44,6 +44,12 @@ impl Default for Sizes {
 }
 
 impl Sizes {
+    /// How many threads a runtime needs so that tasks, which occupy one for each slot and may do so for milliseconds, never keep the
+    /// host's own work waiting: timers, the journal, the next call of somebody else.
+    pub fn threads(&self) -> usize {
+        self.slots.get().saturating_add(2)
+    }
+
     /// How many more may be in flight for each agent that waits above, so that calls of calls come to an end on a full host.
     fn deeper(&self) -> usize {
         (self.in_flight.get() / 100).max(1)

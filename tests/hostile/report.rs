@@ -26,8 +26,17 @@ pub(crate) struct Row {
     pub(crate) p99_ms: f64,
     /// By how much the bounds on time were stretched.
     pub(crate) stretch: f64,
+    /// Whether the neighbour was served too late.
+    pub(crate) late: bool,
     /// Every claim that was broken.
     pub(crate) broken: Vec<String>,
+}
+
+impl Row {
+    /// Whether nothing else is wrong.
+    pub(crate) fn is_only_late(&self) -> bool {
+        self.late && self.broken.len() == 1
+    }
 }
 
 impl Report {
@@ -58,6 +67,7 @@ impl Report {
             calls,
             p99_ms,
             stretch,
+            late: _,
             broken,
         } = row;
         let verdict = if broken.is_empty() { "held" } else { "BROKEN" };

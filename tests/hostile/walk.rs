@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use kennel::slots::Sizes;
+
 use crate::case::Case;
 use crate::host::Host;
 use crate::measure::{self, Held};
@@ -17,9 +19,11 @@ const STRIKES: Duration = Duration::from_millis(600);
 const QUIET: Duration = Duration::from_secs(5);
 /// The slowest call of the neighbour in a hundred may take so much longer than it does when all is quiet.
 const SLOWER: u32 = 5;
-/// What is no harm at all, whatever the ratio. A quiet call takes one to three milliseconds, and a case has about a dozen of them, so the
-/// slowest decides: five times that is one turn more that the kernel gives to somebody else first.
-const FLOOR: Duration = Duration::from_millis(30);
+/// What is no harm at all, whatever the ratio: as quick as a machine can be.
+const FLOOR: Duration = Duration::from_millis(10);
+/// How often a case strikes whose neighbour was too late. It has about a dozen calls in one, so the slowest decides, and the kernel gives
+/// a turn to somebody else now and then; what it did once it does not do each time, and what the case does it does.
+const TRIES: usize = 3;
 /// What is harm, whatever the ratio.
 const CEILING: Duration = Duration::from_millis(250);
 /// Bounds on time are those of a machine that has nothing else to do, times what the kernel says that other processes took of it, and no
@@ -34,6 +38,7 @@ const SLACK_AT_THE_END: u64 = 64 << 20;
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder
+        .worker_threads(Sizes::default().threads())
         .enable_all()
         .event_interval(1)
         .global_queue_interval(1)
@@ -54,7 +59,12 @@ pub(crate) async fn walk() -> Vec<String> {
     let mut all = Vec::new();
     for case in &cases {
         report.begins(case);
-        let row = walk_one(&host, case, base, most).await;
+        let mut row = walk_one(&host, case, base, most).await;
+        let mut tries = 1;
+        while row.is_only_late() && tries < TRIES {
+            row = walk_one(&host, case, base, most).await;
+            tries += 1;
+        }
         report.ended(case, &row);
         all.extend(
             row.broken
@@ -117,6 +127,7 @@ async fn walk_one(host: &Host, case: &Case, base: Held, most: Duration) -> Row {
         calls: 0,
         p99_ms: 0.0,
         stretch: 1.0,
+        late: false,
         broken: Vec::new(),
     };
     while row.strikes == 0 || (begun.elapsed() < STRIKES && row.broken.is_empty()) {
@@ -184,6 +195,7 @@ fn judge_neighbour(served: &Served, most: Duration, row: &mut Row) {
         ));
     }
     if served.p99() > most {
+        row.late = true;
         row.broken.push(format!(
             "the neighbour's p99 was {:?}, {most:?} are allowed",
             served.p99()

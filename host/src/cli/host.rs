@@ -14,6 +14,7 @@ use crate::registry::{Keeper, Live, Loader, Plugin, Refused, Registry};
 use crate::sandbox::compile::{CompileLimits, Compiler};
 use crate::sandbox::prescan::ScanCaps;
 use crate::settings::Settings;
+use crate::slots::Sizes;
 use crate::store::SharedBackend;
 use crate::store::sqlite::SqliteStore;
 
@@ -26,9 +27,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long somebody at a terminal waits for a store that does not answer.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
-/// The runtime: yields of spinning guests must not keep others waiting, so timers and IO are looked at after every poll.
+/// The runtime: yields of spinning guests must not keep others waiting, so timers and IO are looked at after every poll, and there are
+/// more threads than guests occupy unless the operator wants more slots than there are cores.
 pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(Sizes::default().threads())
         .enable_all()
         .event_interval(1)
         .global_queue_interval(1)
