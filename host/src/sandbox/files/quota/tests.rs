@@ -487,7 +487,7 @@ async fn a_stream_that_is_dropped_has_written_what_it_had_taken() {
     let mut stream = task.stream(&file, Some(0));
     assert!(stream.check_write().is_ok_and(|permit| permit > 0));
     // Held as it is while somebody walks.
-    let still = agent.files.quota.sum.write();
+    let still = agent.files.quota.sum.write().await;
     let written = stream.write(bytes(4 * KIB).into());
     written.expect("it has a permit");
     assert!(matches!(stream.check_write(), Ok(0)));
