@@ -5,6 +5,7 @@
 
 pub mod failure;
 pub mod id;
+mod meant;
 pub mod payload;
 pub mod units;
 

@@ -23,6 +23,7 @@ use crate::grants::Grants;
 use crate::id::{AgentName, Digest};
 use crate::limits::{Limits, SomeLimits};
 use crate::load::{OpenError, read_plugin};
+use crate::meant::near;
 
 /// The largest settings file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -268,11 +269,7 @@ fn suggestion(message: &str) -> Option<String> {
         .skip(1)
         .step_by(2);
     let unknown = quoted.next()?;
-    let near = |known: &&str| strsim::damerau_levenshtein(unknown, known) <= 1 + unknown.len() / 4;
-    quoted
-        .filter(near)
-        .min_by_key(|known| strsim::damerau_levenshtein(unknown, known))
-        .map(str::to_owned)
+    near(unknown, quoted).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::engine::emit::publisher;
 use crate::health::{Book, Page};
 use crate::id::SkillName;
+use crate::meant::near;
 use crate::registry::{Keeper, Live, Loader, Plugin, Refused, Registry};
 use crate::sandbox::compile::{CompileLimits, Compiler};
 use crate::sandbox::prescan::ScanCaps;
@@ -231,9 +232,7 @@ pub(super) fn check_skill(plugin: &Plugin, skill: Option<&SkillName>) -> Result<
 
 /// What was meant by `name`: the nearest that is known, or one of all.
 fn meant(name: &str, known: Vec<&str>, all: &str) -> String {
-    let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
-    let nearest = known.iter().min_by_key(distance);
-    match nearest.filter(|known| distance(known) <= 1 + name.len() / 4) {
+    match near(name, known.iter().copied()) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => format!("{all}: {}", known.join(", ")),
     }

@@ -11,6 +11,7 @@ use cel::common::ast::{
 };
 
 use super::{MAX_NESTING, MAX_SOURCE, References, STANDARD, code, syntax};
+use crate::meant::near;
 
 /// The variables.
 const ROOTS: [&str; 8] = [
@@ -166,7 +167,7 @@ impl<'a> Checker<'a> {
             self.pattern(call)?;
         }
         if call.func_name.chars().all(word) && !FUNCTIONS.contains(&call.func_name.as_str()) {
-            let near = near(&call.func_name);
+            let near = meant(&call.func_name);
             return self.fail(
                 expr,
                 format!("unknown function `{}`{near}", call.func_name.escape_debug()),
@@ -301,11 +302,8 @@ fn is_steps(expr: &IdedExpr) -> bool {
     matches!(&expr.expr, Expr::Ident(name) if name == "steps")
 }
 
-fn near(name: &str) -> String {
-    let near = FUNCTIONS
-        .iter()
-        .find(|known| strsim::damerau_levenshtein(known, name) <= 2);
-    match near {
+fn meant(name: &str) -> String {
+    match near(name, FUNCTIONS) {
         Some(near) => format!("; did you mean `{near}`?"),
         None => format!(
             "; known are {}",

@@ -7,12 +7,13 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::diagnostic::{Diagnostic, Diagnostics, near};
+use super::diagnostic::{Diagnostic, Diagnostics};
 use super::inner::{Others, told_outside};
 use super::input;
 use super::lower::{self, list};
 use crate::expr::Template;
 use crate::id::{AgentName, SkillName};
+use crate::meant::near;
 use crate::plan::Plan;
 
 /// The agents that are loaded.

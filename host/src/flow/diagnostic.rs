@@ -203,15 +203,3 @@ pub(super) fn safe(text: &str) -> String {
     }
     out
 }
-
-/// The one of `known` that `name` was probably meant to be.
-pub(super) fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let most = (name.chars().count() / 3).clamp(1, 4);
-    known
-        .into_iter()
-        .filter(|_| name.len() <= 64)
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(distance, _)| *distance <= most)
-        .min()
-        .map(|(_, known)| known)
-}

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use super::check::CallSite;
-use super::diagnostic::{Diagnostic, Diagnostics, near};
+use super::diagnostic::{Diagnostic, Diagnostics};
 use super::inner::Others;
 use super::keys::{self, Key};
 use super::policy::Named;
@@ -17,6 +17,7 @@ use super::tree::{self, Node, What};
 use super::{VERSION, input};
 use crate::expr::ExprError;
 use crate::id::{Digest, StepId};
+use crate::meant::near;
 use crate::plan::{Plan, Step, StepRef};
 
 /// A plan and the places of its calls.

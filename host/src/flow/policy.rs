@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::diagnostic::{Diagnostic, near};
+use super::diagnostic::Diagnostic;
 use super::keys;
 use super::lower::{Fields, Lower, Moment, Owner, list};
 use super::references::{LocalUse, Use};
 use super::tree::{Node, What};
 use crate::call::Bounds;
 use crate::failure::FailureKind;
+use crate::meant::near;
 use crate::plan::{
     Batch, Cache, CallStep, Callee, CircuitBreaker, Degrade, Fallback, Policy, Retry,
 };

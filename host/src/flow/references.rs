@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::diagnostic::{Diagnostic, near};
+use super::diagnostic::Diagnostic;
 use super::lower::{Lower, Moment, Owner, list};
+use crate::meant::near;
 use crate::plan::{Kind, OnError, Stage, StageMode, StepRef};
 
 /// One reference to a step.

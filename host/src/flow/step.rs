@@ -151,8 +151,7 @@ impl Lower<'_> {
             // A kind that is left out, or a slip, is told about its own key; that is enough.
             let told = |key: &str| {
                 keys::UNSUPPORTED.contains(&key)
-                    || super::diagnostic::near(key, keys::KINDS.iter().map(|(name, _)| *name))
-                        .is_some()
+                    || crate::meant::near(key, keys::KINDS.iter().map(|(name, _)| *name)).is_some()
             };
             if !fields.0.iter().any(|(key, _)| told(&key.text)) {
                 let kinds = list(keys::KINDS.iter().map(|(name, _)| *name));
